@@ -1,0 +1,1 @@
+"""What runs in an agent pod: connector, workers, services, and the callfleet command."""

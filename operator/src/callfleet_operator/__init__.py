@@ -1,0 +1,1 @@
+"""Callfleet's Kubernetes operator."""
