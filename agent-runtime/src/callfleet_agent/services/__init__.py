@@ -1,0 +1,1 @@
+"""What an agent pod serves besides calls: the operator's control stream, health and metrics."""
