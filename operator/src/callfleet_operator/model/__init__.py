@@ -1,0 +1,60 @@
+"""The models of Callfleet's resources and of the operator's settings.
+
+This package owns what a VoiceAgent and a ProviderPool may say: fields, bounds, defaults and rules.
+The CRDs are generated from it (`model.crd`), and whatever reads a manifest without an API server
+reads it through `load_voice_agent`. It needs pydantic and PyYAML, and nothing else.
+"""
+
+from .errors import FieldProblem, ManifestError
+from .load import load_provider_pool, load_voice_agent
+from .meta import Condition, ObjectMeta
+from .providerpool import (
+    Engine,
+    Hosting,
+    ProviderPool,
+    ProviderPoolSpec,
+    ProviderPoolStatus,
+    Stage,
+)
+from .settings import OperatorSettings, ProxySettings, load_settings, read_settings
+from .voiceagent import (
+    API_VERSION,
+    AuthenticationMethod,
+    Codec,
+    Media,
+    RolloutStrategy,
+    SipStatus,
+    Transport,
+    VoiceAgent,
+    VoiceAgentSpec,
+    VoiceAgentStatus,
+)
+
+__all__ = [
+    "API_VERSION",
+    "AuthenticationMethod",
+    "Codec",
+    "Condition",
+    "Engine",
+    "FieldProblem",
+    "Hosting",
+    "ManifestError",
+    "Media",
+    "ObjectMeta",
+    "OperatorSettings",
+    "ProviderPool",
+    "ProviderPoolSpec",
+    "ProviderPoolStatus",
+    "ProxySettings",
+    "RolloutStrategy",
+    "SipStatus",
+    "Stage",
+    "Transport",
+    "VoiceAgent",
+    "VoiceAgentSpec",
+    "VoiceAgentStatus",
+    "load_provider_pool",
+    "load_settings",
+    "load_voice_agent",
+    "read_settings",
+]
