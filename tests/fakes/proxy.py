@@ -64,8 +64,8 @@ class FakeProxy:
 
     Faults: `database_away`, `database_hangs` (the time limit passes first), `rpc_away(endpoint)`,
     `rpc_hangs(endpoint)`, `rpc_back(endpoint)`, `kill(uri)` and `revive(uri)` for a pod that
-    answers no probe, `probe_s` (how long a new row waits for its first answer), `settle_s` (how long after
-    a drain a probe in flight may still change it).
+    answers no probe, `probe_s` (how long a new row waits for its first answer), `settle_s` (how
+    long after a drain a probe in flight may still change it).
     """
 
     def __init__(
@@ -168,9 +168,7 @@ class FakeProxy:
         return SyncOutcome(
             outcomes,
             seen.instances,
-            in_sync=seen.complete
-            and no_foreign
-            and (settled or self._only_probes_missing(agents, seen)),
+            in_sync=good and self._only_probes_missing(agents, seen),
             look_again_s=seen.look_again_s,
         )
 
@@ -294,11 +292,8 @@ class FakeProxy:
     def _look(self, agents: Sequence[AgentRows]) -> Observation:
         for instance in self.instances.values():
             self._probe(instance)
-        rows: dict[str, list[WantedRow]] = {agent.uid: list(agent.rows) for agent in agents}
-        uris: dict[str, set[str]] = {
-            uid: {row.uri for row in rows.get(uid, ())} for uid in self.sets
-        }
-        uris.update({uid: {row.uri for row in wanted} for uid, wanted in rows.items()})
+        uris: dict[str, set[str]] = {uid: set() for uid in self.sets}
+        uris.update({agent.uid: {row.uri for row in agent.rows} for agent in agents})
         for instance in self.instances.values():
             for (_, uri), memory in instance.rows.items():
                 if memory.row.owner:
