@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import grpc
-from callfleet.v1 import fleet_pb2, fleet_pb2_grpc
 
+from callfleet.v1 import fleet_pb2, fleet_pb2_grpc
 from callfleet_agent.services.tls import OPERATOR_IDENTITY, peer_identities
 from callfleet_agent.session import PodIntent, StaleEpochError
 

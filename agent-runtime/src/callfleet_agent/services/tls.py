@@ -77,7 +77,11 @@ def server_credentials(files: TlsFiles) -> grpc.ServerCredentials:
         _log.info("the control identity was rotated")
         return fresh
 
-    return grpc.dynamic_ssl_server_credentials(first, reread, require_client_authentication=True)
+    return grpc.dynamic_ssl_server_credentials(
+        first,
+        reread,  # type: ignore[arg-type]  # None means "as before", the stub does not know it
+        require_client_authentication=True,
+    )
 
 
 def _only_tls13(certificate: Path) -> None:

@@ -1,0 +1,92 @@
+"""One JSON object a line, in the format that the platform's log collectors read.
+
+`{"timestamp", "level", "correlation_id", "service", "message", ...}` and the record's own fields.
+Messages are constant; what varies is in fields, and no field holds a number, a name or speech.
+"""
+
+import contextvars
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Final, TextIO
+
+import orjson
+
+_correlation: contextvars.ContextVar[str] = contextvars.ContextVar("correlation_id", default="")
+_OF_EVERY_RECORD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+
+
+@contextmanager
+def correlated(correlation_id: str) -> Iterator[None]:
+    """Log lines of this task, and of tasks it starts, carry `correlation_id`."""
+    token = _correlation.set(correlation_id)
+    try:
+        yield
+    finally:
+        _correlation.reset(token)
+
+
+class JsonFormatter(logging.Formatter):
+    """Formats a record as one line of JSON."""
+
+    def __init__(self, service: str, fixed: Mapping[str, str] | None = None) -> None:
+        super().__init__()
+        self._fixed = {"service": service, **(fixed or {})}
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its newline."""
+        line: dict[str, Any] = {
+            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(
+                timespec="milliseconds"
+            ),
+            "level": record.levelname,
+            "correlation_id": _correlation.get(),
+            **self._fixed,
+            "message": record.getMessage(),
+            "logger": record.name,
+        }
+        line |= {
+            name: value for name, value in vars(record).items() if name not in _OF_EVERY_RECORD
+        }
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+class PlainFormatter(logging.Formatter):
+    """A short line for a person at a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its newline."""
+        fields = " ".join(
+            f"{name}={value}"
+            for name, value in vars(record).items()
+            if name not in _OF_EVERY_RECORD and name not in {"color_message", "taskName"}
+        )
+        at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
+        line = f"{at} {record.levelname.lower():7} {record.getMessage()} {fields}".rstrip()
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def configure(
+    service: str,
+    level: str,
+    *,
+    plain: bool = False,
+    fixed: Mapping[str, str] | None = None,
+    stream: TextIO | None = None,
+) -> None:
+    """Send every log line of the process to `stream` (standard error).
+
+    Raises:
+        ValueError: the level is unknown.
+    """
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(PlainFormatter() if plain else JsonFormatter(service, fixed))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for noisy in ("asyncio", "aiohttp.access", "grpc"):
+        logging.getLogger(noisy).setLevel(max(root.level, logging.WARNING))
