@@ -1,0 +1,95 @@
+"""Numbers and dates as a person would say them, and back."""
+
+import re
+from datetime import date
+
+DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_VALUES = {word: str(value) for value, word in enumerate(DIGIT_WORDS)} | {"oh": "0", "o": "0"}
+_MULTIPLES = {"double": 2, "triple": 3}
+_ORDINALS = [
+    "first",
+    "second",
+    "third",
+    "fourth",
+    "fifth",
+    "sixth",
+    "seventh",
+    "eighth",
+    "ninth",
+    "tenth",
+    "eleventh",
+    "twelfth",
+    "thirteenth",
+    "fourteenth",
+    "fifteenth",
+    "sixteenth",
+    "seventeenth",
+    "eighteenth",
+    "nineteenth",
+    "twentieth",
+    "twenty-first",
+    "twenty-second",
+    "twenty-third",
+    "twenty-fourth",
+    "twenty-fifth",
+    "twenty-sixth",
+    "twenty-seventh",
+    "twenty-eighth",
+    "twenty-ninth",
+    "thirtieth",
+    "thirty-first",
+]
+_MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
+
+
+def digits_to_words(digits: str) -> str:
+    """'200417' → 'two zero zero, four one seven': groups of three, or of four when there are four."""
+    size = 4 if len(digits) == 4 else 3
+    groups = [digits[start : start + size] for start in range(0, len(digits), size)]
+    return ", ".join(" ".join(DIGIT_WORDS[int(digit)] for digit in group) for group in groups)
+
+
+def words_to_digits(text: str) -> str | None:
+    """'two double oh' → '200'; None when there is anything in it that is no digit."""
+    found: list[str] = []
+    repeat = 1
+    for word in re.findall(r"[a-z]+|[0-9]", text.lower()):
+        if word in _MULTIPLES:
+            repeat = _MULTIPLES[word]
+            continue
+        digit = word if word.isdigit() else _VALUES.get(word)
+        if digit is None:
+            return None
+        found.append(digit * repeat)
+        repeat = 1
+    return "".join(found) if found and repeat == 1 else None
+
+
+def date_to_words(iso: str | None) -> str | None:
+    """'2026-11-20' → 'November the twentieth'; None for what is no date."""
+    try:
+        day = date.fromisoformat(iso[:10]) if iso else None
+    except ValueError:
+        return None
+    return f"{_MONTHS[day.month - 1]} the {_ORDINALS[day.day - 1]}" if day else None
+
+
+def name_to_words(name: str | None) -> str | None:
+    """A carrier's or bank's name with nothing in it that a synthesiser could take as a command."""
+    if name is None:
+        return None
+    kept = re.sub(r"[^\w .,'&-]|_", " ", name)
+    return " ".join(kept.split())[:64] or None
