@@ -5,17 +5,26 @@ import contextlib
 import signal
 from pathlib import Path
 
+from callfleet_hack import cluster
 from callfleet_hack.console import say
 from callfleet_hack.control_plane import control_plane
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="hack/cluster", description="A Kubernetes cluster on this machine."
+        prog="hack/cluster",
+        description="A Kubernetes cluster on this machine: kind where Docker is, else one real "
+        "node from Kubernetes' Go modules (needs root). CALLFLEET_CLUSTER=kind|node decides.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", help="bring it up, or heal it; prints the KUBECONFIG")
+    commands.add_parser("down", help="take it down and leave nothing behind")
+    commands.add_parser("status", help="what runs; exit status 1 unless all of it does")
+    commands.add_parser("verify-clean", help="after down: compare the machine with before up")
+    load = commands.add_parser("load-image", help="give it images of this machine")
+    load.add_argument("images", nargs="+", metavar="IMAGE", help="agent, or a whole reference")
     plane = commands.add_parser(
-        "control-plane", help="kube-apiserver and etcd on loopback, until stopped"
+        "control-plane", help="only kube-apiserver and etcd, on loopback, until stopped"
     )
     plane.add_argument("--dir", type=Path, required=True, help="where its files go")
     plane.add_argument("--port", type=int, help="of the API server (a free one)")
@@ -25,10 +34,31 @@ def _parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     arguments = _parser().parse_args()
-    return _control_plane(arguments)
+    match arguments.command:
+        case "up":
+            print(f"export KUBECONFIG={cluster.up()}")
+        case "down":
+            cluster.down()
+        case "status":
+            return 0 if cluster.status() else 1
+        case "verify-clean":
+            return _verify_clean()
+        case "load-image":
+            cluster.load_images(arguments.images)
+        case _:
+            _control_plane(arguments)
+    return 0
 
 
-def _control_plane(arguments: argparse.Namespace) -> int:
+def _verify_clean() -> int:
+    found = cluster.differences_since_up()
+    for line in found:
+        print(line)
+    say(f"{len(found)} differences" if found else "nothing is left behind")
+    return 1 if found else 0
+
+
+def _control_plane(arguments: argparse.Namespace) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with control_plane(
         arguments.dir, port=arguments.port, controllers=arguments.controllers
@@ -37,4 +67,3 @@ def _control_plane(arguments: argparse.Namespace) -> int:
         print(f"export KUBECONFIG={running.kubeconfig}", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             signal.pause()
-    return 0
