@@ -1,4 +1,4 @@
-"""What the agent says: English text. Facts of a caller come only through this module's functions."""
+"""What the agent says, in English. Facts of a caller come in through functions only."""
 
 from collections.abc import Mapping
 
@@ -40,7 +40,7 @@ def welcome(settings: DialogSettings) -> tuple[str, ...]:
 
 
 def question(state: State, settings: DialogSettings) -> tuple[str, ...]:
-    """What a listening state asks; confirmations ask `confirm` instead while there is what to confirm."""
+    """What a listening state asks; while there are digits to confirm, `confirm` is asked."""
     return _questions(settings)[state]
 
 

@@ -33,6 +33,7 @@ def load(data: Mapping[str, Any]) -> Memory:
     if data.get("version") != VERSION:
         raise SnapshotError(f"version {data.get('version')!r} of a dialog is not known")
     try:
+        counters: dict[str, Any] = {name: max(0, int(data[name])) for name in _COUNTERS}
         caller_id, trusted, withheld = data["caller"]
         history = [Utterance(str(who), str(text)) for who, text in data["history"]]
         return Memory(
@@ -43,7 +44,7 @@ def load(data: Mapping[str, Any]) -> Memory:
             caller_id_unknown=bool(data["caller_id_unknown"]),
             outcome=None if data["outcome"] is None else Outcome(data["outcome"]),
             history=tuple(history[-MAX_UTTERANCES:]),
-            **{name: max(0, int(data[name])) for name in _COUNTERS},
+            **counters,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise SnapshotError(f"a stored dialog is damaged: {type(error).__name__}") from None

@@ -6,57 +6,24 @@ from datetime import date
 DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _VALUES = {word: str(value) for value, word in enumerate(DIGIT_WORDS)} | {"oh": "0", "o": "0"}
 _MULTIPLES = {"double": 2, "triple": 3}
-_ORDINALS = [
-    "first",
-    "second",
-    "third",
-    "fourth",
-    "fifth",
-    "sixth",
-    "seventh",
-    "eighth",
-    "ninth",
-    "tenth",
-    "eleventh",
-    "twelfth",
-    "thirteenth",
-    "fourteenth",
-    "fifteenth",
-    "sixteenth",
-    "seventeenth",
-    "eighteenth",
-    "nineteenth",
-    "twentieth",
-    "twenty-first",
-    "twenty-second",
-    "twenty-third",
-    "twenty-fourth",
-    "twenty-fifth",
-    "twenty-sixth",
-    "twenty-seventh",
-    "twenty-eighth",
-    "twenty-ninth",
-    "thirtieth",
-    "thirty-first",
-]
-_MONTHS = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]
+_TENTHS = ("", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
+_TEENTHS = (
+    "tenth", "eleventh", "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth",
+    "seventeenth", "eighteenth", "nineteenth",
+)  # fmt: skip
+_ORDINALS = (
+    *_TENTHS, *_TEENTHS,
+    "twentieth", *(f"twenty-{tenth}" for tenth in _TENTHS[1:]),
+    "thirtieth", "thirty-first",
+)  # fmt: skip
+_MONTHS = (
+    "", "January", "February", "March", "April", "May", "June", "July", "August", "September",
+    "October", "November", "December",
+)  # fmt: skip
 
 
 def digits_to_words(digits: str) -> str:
-    """'200417' → 'two zero zero, four one seven': groups of three, or of four when there are four."""
+    """'200417' → 'two zero zero, four one seven': in threes, four digits in one go."""
     size = 4 if len(digits) == 4 else 3
     groups = [digits[start : start + size] for start in range(0, len(digits), size)]
     return ", ".join(" ".join(DIGIT_WORDS[int(digit)] for digit in group) for group in groups)
@@ -84,7 +51,7 @@ def date_to_words(iso: str | None) -> str | None:
         day = date.fromisoformat(iso[:10]) if iso else None
     except ValueError:
         return None
-    return f"{_MONTHS[day.month - 1]} the {_ORDINALS[day.day - 1]}" if day else None
+    return f"{_MONTHS[day.month]} the {_ORDINALS[day.day]}" if day else None
 
 
 def name_to_words(name: str | None) -> str | None:
