@@ -1,0 +1,91 @@
+# Callfleet. `make help` lists the targets; `make demo` and `make test` need nothing but this checkout.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+
+BIN := .venv/bin
+PYTHON_CODE := operator/src agent-runtime/src hack/callfleet_hack tests bench
+export KUBECONFIG ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/callfleet/cluster/kubeconfig
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: venv ## Cluster, operator, agent, and a call that is answered (ARGS=… goes to hack/demo)
+	hack/demo $(ARGS)
+
+.PHONY: down
+down: ## Remove the demo's cluster and everything that it left on this machine
+	hack/cluster down
+
+.PHONY: test
+test: check e2e ## Everything: check, then the tests on a cluster
+
+.PHONY: check
+check: venv packages lint types contracts generated chart unit integration coverage ## Lint, types, contracts, generated files, chart, unit and integration tests
+
+.PHONY: generate
+generate: venv ## Write the gRPC code, the CRDs and the reference pages again
+	hack/generate
+
+.PHONY: cluster
+cluster: ## Bring a Kubernetes cluster up (kind where Docker is, else one node from Go modules)
+	hack/cluster up
+
+.PHONY: images
+images: ## Build the images
+	hack/tools packages --install images
+	hack/images build all
+
+.PHONY: venv
+venv:
+	@hack/venv
+
+.PHONY: packages
+packages:
+	@hack/tools packages --install test
+
+.PHONY: lint
+lint: venv ## Format and lint
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+.PHONY: types
+types: venv ## mypy, strict
+	$(BIN)/mypy $(PYTHON_CODE)
+
+.PHONY: contracts
+contracts: venv ## The layers that the code keeps
+	$(BIN)/lint-imports
+
+.PHONY: generated
+generated: venv ## What is generated is up to date
+	hack/generate --check
+
+.PHONY: chart
+chart: venv ## helm lint, kubeconform and actionlint
+	hack/chart check
+
+.PHONY: unit
+unit: venv ## Unit tests
+	rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest -q tests/unit
+
+.PHONY: integration
+integration: venv packages ## Tests against real PostgreSQL, Redis, kube-apiserver and SIP clients
+	@hack/tools ensure kubernetes >/dev/null
+	$(BIN)/coverage run -m pytest -q tests/integration
+
+.PHONY: coverage
+coverage: ## Branch coverage: 100 % pure packages, 90 % business logic, 80 % over all
+	hack/coverage
+
+.PHONY: e2e
+e2e: venv packages ## Tests on a cluster (any KUBECONFIG; without one, a cluster is brought up)
+	hack/e2e
+
+.PHONY: bench
+bench: venv packages ## The measurements, in full
+	for program in bench/call_setup.py bench/answer.py bench/reconcile.py; do $(BIN)/python $$program; done
