@@ -1,0 +1,216 @@
+"""Real servers for the integration tests: kube-apiserver with etcd, PostgreSQL, Redis.
+
+Each is started once for a session, on loopback and a free port, and ends with it; a test gets a
+database of its own. Where a program is absent, the tests that need it are skipped and say so.
+"""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from callfleet_hack.cache import tools_dir
+from callfleet_hack.control_plane import ControlPlane, control_plane
+
+START_WITHIN_S = 60.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def program(name: str, *folders: str) -> Path:
+    """A program from PATH or from the newest of the folders; the test is skipped without it."""
+    candidates = [Path(found)] if (found := shutil.which(name)) else []
+    for folder in folders:
+        candidates += sorted(Path("/").glob(f"{folder}/{name}"), reverse=True)
+    if not candidates:
+        pytest.skip(f"{name} is not installed here (Debian: postgresql, redis-server)")
+    return candidates[0]
+
+
+# --- Kubernetes -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def kubernetes_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """kube-apiserver and etcd, without controllers: nothing reconciles but what is tested."""
+    if not list(tools_dir().glob("kubernetes-*/kubernetes")):
+        pytest.skip("the Kubernetes servers are not built here; run hack/tools kubernetes")
+    with control_plane(tmp_path_factory.mktemp("control-plane")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def apiserver(kubernetes_servers: ControlPlane) -> Path:
+    """The kubeconfig of an administrator of the session's API server."""
+    return kubernetes_servers.kubeconfig
+
+
+# --- PostgreSQL -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """A running cluster; `superuser` may do everything and needs no password."""
+
+    host: str
+    port: int
+    socket_dir: Path
+    superuser: str = "callfleet"
+
+    def url(self, database: str = "postgres") -> str:
+        return f"postgresql://{self.superuser}@{self.host}:{self.port}/{database}"
+
+
+@dataclass(frozen=True)
+class PostgresDatabase:
+    """A database of one test."""
+
+    server: PostgresServer
+    name: str
+
+    @property
+    def url(self) -> str:
+        return self.server.url(self.name)
+
+
+def unprivileged_user() -> str | None:
+    """PostgreSQL refuses to run as root: the user to become instead."""
+    if os.geteuid() != 0:
+        return None
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in known else "nobody"
+
+
+def as_user(user: str | None, command: list[str]) -> list[str]:
+    """The command as that user, ended by the kernel when the test session ends in any way."""
+    become: list[str] = []
+    if user:
+        group = str(pwd.getpwnam(user).pw_gid)
+        become = ["--reuid", user, "--regid", group, "--clear-groups"]
+    return ["setpriv", "--pdeathsig", "INT", *become, *command]
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    initdb = program("initdb", "usr/lib/postgresql/*/bin").resolve()
+    program("setpriv")
+    user = unprivileged_user()
+    folder = Path(tempfile.mkdtemp(prefix="callfleet-postgres-"))
+    data, log = folder / "data", folder / "log"
+    data.mkdir()
+    if user:
+        for path in (folder, data):
+            shutil.chown(path, user, pwd.getpwnam(user).pw_gid)
+    options = ["--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"]
+    subprocess.run(
+        as_user(user, [str(initdb), "-D", str(data), "-U", PostgresServer.superuser, *options]),
+        check=True,
+        capture_output=True,
+        cwd=folder,
+    )
+    running = PostgresServer("127.0.0.1", free_port(), folder)
+    settings = {
+        "listen_addresses": running.host,
+        "port": running.port,
+        "unix_socket_directories": folder,
+        "fsync": "off",
+        "max_connections": 200,
+    }
+    flags = [flag for name, value in settings.items() for flag in ("-c", f"{name}={value}")]
+    command = as_user(user, [str(initdb.with_name("postgres")), "-D", str(data), *flags])
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder)
+    try:
+        ready = [str(initdb.with_name("pg_isready")), "-q", "-h", running.host]
+        wait_for("PostgreSQL", [*ready, "-p", str(running.port)], process, log)
+        yield running
+    finally:
+        process.terminate()
+        process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def database_numbers() -> Iterator[int]:
+    return count(1)
+
+
+@pytest.fixture
+def postgres(
+    postgres_server: PostgresServer, database_numbers: Iterator[int]
+) -> Iterator[PostgresDatabase]:
+    """A fresh database; it is dropped after the test, whoever is still connected."""
+    database = PostgresDatabase(postgres_server, f"test_{next(database_numbers)}")
+    run_sql(postgres_server, f"CREATE DATABASE {database.name}")
+    try:
+        yield database
+    finally:
+        run_sql(postgres_server, f"DROP DATABASE IF EXISTS {database.name} WITH (FORCE)")
+
+
+def run_sql(running: PostgresServer, statement: str) -> None:
+    psql = program("psql", "usr/lib/postgresql/*/bin")
+    command = [str(psql), "-X", "-q", "-v", "ON_ERROR_STOP=1", running.url(), "-c", statement]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+# --- Redis ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RedisServer:
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"redis://{self.host}:{self.port}/0"
+
+
+@pytest.fixture(scope="session")
+def redis_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server, cli = program("redis-server"), program("redis-cli")
+    program("setpriv")
+    folder = tmp_path_factory.mktemp("redis")
+    running = RedisServer("127.0.0.1", free_port())
+    options = ["--bind", running.host, "--port", str(running.port), "--save", "", "--dir", folder]
+    command = as_user(None, [str(server), *map(str, options), "--appendonly", "no"])
+    with (folder / "log").open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+    try:
+        ping = [str(cli), "-h", running.host, "-p", str(running.port), "ping"]
+        wait_for("Redis", ping, process, folder / "log")
+        yield running
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.fixture
+def redis_server(redis_process: RedisServer) -> RedisServer:
+    """The session's Redis, emptied before the test."""
+    cli = [str(program("redis-cli")), "-h", redis_process.host, "-p", str(redis_process.port)]
+    subprocess.run([*cli, "flushall"], check=True, capture_output=True)
+    return redis_process
+
+
+def wait_for(name: str, ready: list[str], process: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Until the command says that the server is ready, or the server ends."""
+    deadline = time.monotonic() + START_WITHIN_S
+    while subprocess.run(ready, check=False, capture_output=True).returncode != 0:
+        if process.poll() is not None or time.monotonic() > deadline:
+            pytest.fail(f"{name} did not start:\n{log.read_text(errors='replace')[-2000:]}")
+        time.sleep(0.1)
