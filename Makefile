@@ -6,7 +6,6 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 PYTHON_CODE := operator/src agent-runtime/src hack/callfleet_hack tests bench
-export KUBECONFIG ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/callfleet/cluster/kubeconfig
 
 .PHONY: help
 help: ## Show this list

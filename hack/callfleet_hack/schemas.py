@@ -1,4 +1,4 @@
-"""JSON schemas of every built-in kind, for kubeconform, from a real kube-apiserver and not the network.
+"""JSON schemas of the built-in kinds for kubeconform, from a real kube-apiserver, not the network.
 
     python -m callfleet_hack.schemas FOLDER
 
