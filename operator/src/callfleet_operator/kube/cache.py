@@ -1,0 +1,124 @@
+"""What the reflectors have seen, by kind, namespace and name, and by agent."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from callfleet_operator.ports.kinds import Kind, Manifest, name_of, namespace_of
+from callfleet_operator.ports.kube import Change
+
+AGENT_LABEL = "callfleet.io/agent"
+
+_Address = tuple[str, str]
+
+
+class ObjectCache:
+    """The objects of one kind. Every change is told to `on_change`, after it was made."""
+
+    def __init__(
+        self, kind: Kind, on_change: Callable[[Change], None], scopes: Iterable[str] = ("",)
+    ) -> None:
+        self.kind = kind
+        self._unlisted = set(scopes)
+        self._on_change = on_change
+        self._objects: dict[_Address, Manifest] = {}
+        self._by_agent: dict[_Address, dict[_Address, Manifest]] = {}
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    @property
+    def synced(self) -> bool:
+        """Every namespace that is watched (or all as one, the empty name) was listed once."""
+        return not self._unlisted
+
+    def get(self, namespace: str, name: str) -> Manifest | None:
+        return self._objects.get((namespace, name))
+
+    def list(self, namespace: str = "") -> Iterable[Manifest]:
+        if not namespace:
+            return list(self._objects.values())
+        return [item for (where, _), item in self._objects.items() if where == namespace]
+
+    def of_agent(self, namespace: str, agent: str) -> Iterable[Manifest]:
+        return list(self._by_agent.get((namespace, agent), {}).values())
+
+    def put(self, manifest: Manifest) -> None:
+        address = (namespace_of(manifest), name_of(manifest))
+        old = self._objects.get(address)
+        if old is not None and _version(old) == _version(manifest):
+            return
+        if old is not None:
+            self._unindex(address, old)
+        self._objects[address] = manifest
+        if agent := _agent(manifest):
+            self._by_agent.setdefault((address[0], agent), {})[address] = manifest
+        self._on_change(Change(self.kind, old, manifest))
+
+    def remove(self, namespace: str, name: str) -> None:
+        old = self._objects.pop((namespace, name), None)
+        if old is None:
+            return
+        self._unindex((namespace, name), old)
+        self._on_change(Change(self.kind, old, None))
+
+    def replace(self, manifests: Iterable[Manifest], scope: str = "") -> None:
+        """Takes a whole list of one namespace, or of all: what is not in it is gone."""
+        listed = {(namespace_of(item), name_of(item)): item for item in manifests}
+        for namespace, name in self._objects.keys() - listed.keys():
+            if scope in ("", namespace):
+                self.remove(namespace, name)
+        for manifest in listed.values():
+            self.put(manifest)
+        self._unlisted.discard(scope)
+
+    def _unindex(self, address: _Address, manifest: Manifest) -> None:
+        owner = (address[0], _agent(manifest))
+        peers = self._by_agent.get(owner)
+        if peers is not None:
+            peers.pop(address, None)
+            if not peers:
+                del self._by_agent[owner]
+
+
+class CacheSet:
+    """The caches of all kinds, as the core's KubeStore."""
+
+    def __init__(
+        self,
+        kinds: Iterable[Kind],
+        on_change: Callable[[Change], None],
+        scopes: Iterable[str] = ("",),
+    ) -> None:
+        self._caches = {kind: ObjectCache(kind, on_change, tuple(scopes)) for kind in kinds}
+
+    @property
+    def synced(self) -> bool:
+        return all(cache.synced for cache in self._caches.values())
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        return {kind.kind: len(cache) for kind, cache in self._caches.items()}
+
+    def unsynced(self) -> list[str]:
+        return [kind.kind for kind, cache in self._caches.items() if not cache.synced]
+
+    def of(self, kind: Kind) -> ObjectCache:
+        return self._caches[kind]
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
+        return self._caches[kind].get(namespace, name)
+
+    def list(self, kind: Kind, namespace: str = "") -> Iterable[Manifest]:
+        return self._caches[kind].list(namespace)
+
+    def of_agent(self, kind: Kind, namespace: str, agent: str) -> Iterable[Manifest]:
+        return self._caches[kind].of_agent(namespace, agent)
+
+
+def _version(manifest: Manifest) -> str | None:
+    version: str | None = manifest["metadata"].get("resourceVersion")
+    return version
+
+
+def _agent(manifest: Manifest) -> str:
+    labels = manifest["metadata"].get("labels") or {}
+    return str(labels.get(AGENT_LABEL, ""))

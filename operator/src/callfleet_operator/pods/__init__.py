@@ -1,0 +1,1 @@
+"""Streams to the agent pods: a wanted state each in, reports out (gRPC with mTLS, fleet.proto)."""
