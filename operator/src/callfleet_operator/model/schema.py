@@ -52,10 +52,18 @@ class Rule:
         }
 
 
-def _add_rules(schema: dict[str, Any], model: type[BaseModel]) -> None:
+def _complete_schema(schema: dict[str, Any], model: type[BaseModel]) -> None:
+    """Add to pydantic's JSON Schema the rules and the defaults that come from a factory.
+
+    Such a default is an object or a map; `{}` suffices, since the defaults below it are applied
+    to it in turn.
+    """
     rules: tuple[Rule, ...] = getattr(model, "rules", ())
     if rules:
         schema["x-kubernetes-validations"] = [rule.as_validation() for rule in rules]
+    for name, field in model.model_fields.items():
+        if field.default_factory is not None:
+            schema["properties"][field.alias or name]["default"] = {}
 
 
 class Model(BaseModel):
@@ -69,7 +77,7 @@ class Model(BaseModel):
         extra="forbid",
         alias_generator=to_camel,
         populate_by_name=True,
-        json_schema_extra=_add_rules,
+        json_schema_extra=_complete_schema,
     )
 
     rules: ClassVar[tuple[Rule, ...]] = ()
