@@ -38,7 +38,7 @@ def output(
     except subprocess.TimeoutExpired as error:
         raise HackError(f"{shlex.join(words)} took longer than {timeout_s} s") from error
     if done.returncode:
-        raise CommandFailedError(shlex.join(words), done.returncode, done.stderr or done.stdout)
+        raise CommandFailedError(shlex.join(words), done.returncode, done.stdout + done.stderr)
     return done.stdout
 
 

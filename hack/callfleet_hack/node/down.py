@@ -68,27 +68,31 @@ def _end_pods() -> None:
         socket.unlink(missing_ok=True)
 
 
-def _pod_pids() -> set[int]:
-    """A process may be told a cgroup in one hierarchy only, hence all of them."""
-    found: set[int] = set()
+def _cgroup_folders() -> list[Path]:
+    """Every folder of kubelet's trees, children first. Some may go while they are listed."""
+    found: list[Path] = []
     for root in traces.cgroups():
-        for path in root.glob("**/cgroup.procs"):
-            try:
-                found.update(int(pid) for pid in path.read_text().split())
-            except OSError:
-                continue
+        found += [Path(folder) for folder, _, _ in os.walk(root, topdown=False)]
+    return found
+
+
+def _pod_pids() -> set[int]:
+    """A process may be in a pod's cgroup in one hierarchy only, hence all of them."""
+    found: set[int] = set()
+    for folder in _cgroup_folders():
+        try:
+            found.update(int(pid) for pid in (folder / "cgroup.procs").read_text().split())
+        except OSError:
+            continue
     return found - {0}
 
 
 def _remove_cgroups() -> None:
     for _ in range(ATTEMPTS):
-        roots = traces.cgroups()
-        if not roots:
+        for folder in _cgroup_folders():
+            _try_rmdir(folder)
+        if not traces.cgroups():
             return
-        for root in roots:
-            folders = sorted([root, *(p for p in root.glob("**/*") if p.is_dir())], reverse=True)
-            for folder in folders:
-                _try_rmdir(folder)
         time.sleep(0.05)
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from callfleet_hack.cache import cluster_dir, tools_dir, write_atomically
+from callfleet_hack.cache import cache_dir, cluster_dir, tools_dir, write_atomically
 from callfleet_hack.command import output, required
 from callfleet_hack.node import network, settings
 
@@ -66,7 +66,11 @@ def _interfaces() -> list[str]:
 
 
 def _mounts() -> list[str]:
-    return [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    """All but those of an image build, which may be going on at the same time."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    points = [Path(line.split()[4]) for line in lines]
+    builds = (Path("/var/lib/containers"), cache_dir() / "images")
+    return [str(point) for point in points if not any(map(point.is_relative_to, builds))]
 
 
 def _routes() -> list[str]:

@@ -13,6 +13,7 @@ from callfleet_hack.console import step
 from callfleet_hack.control_plane import wait_until_ready
 from callfleet_hack.errors import HackError
 from callfleet_hack.node import addons, down, kubelet, network, process, runtime, settings, traces
+from callfleet_hack.node.lookup import answers
 from callfleet_hack.packages import ensure_packages
 from callfleet_hack.tools import ensure
 
@@ -129,8 +130,7 @@ def _node_is_ready() -> bool:
 
 
 def _dns_is_ready() -> bool:
-    path = "jsonpath={.status.readyReplicas}"
-    return kubectl("-n", "kube-system", "get", "deployment", "coredns", "-o", path).strip() == "1"
+    return answers("kubernetes.default.svc.cluster.local", settings.DNS_ADDRESS)
 
 
 def _wait_until(ready: Callable[[], bool], what: str) -> None:
