@@ -8,6 +8,7 @@ nothing, namespaces never finish terminating, and no service account needs to ex
 The processes end with the caller, however that ends.
 """
 
+import fcntl
 import socket
 import ssl
 import subprocess
@@ -107,11 +108,17 @@ def control_plane(
     directory: Path, *, port: int | None = None, controllers: bool = False
 ) -> Iterator[ControlPlane]:
     """Start one in `directory` (kept afterwards: logs and data), ready when this returns."""
-    running = _started(directory, port, controllers)
-    try:
-        yield running
-    finally:
-        running.stop()
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise HackError(f"another control plane runs in {directory}") from error
+        running = _started(directory, port, controllers)
+        try:
+            yield running
+        finally:
+            running.stop()
 
 
 def _started(directory: Path, port: int | None, controllers: bool) -> ControlPlane:
