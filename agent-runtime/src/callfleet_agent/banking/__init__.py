@@ -1,0 +1,40 @@
+"""The bank, as the agent sees it: a port, its HTTP adapter, and a bank for demonstrations."""
+
+from callfleet_agent.banking.breaker import Circuit, CircuitBreaker
+from callfleet_agent.banking.demo_bank import (
+    DEMO_CUSTOMERS,
+    DemoBank,
+    DemoCard,
+    DemoCustomer,
+    demo_customers,
+    serve_demo_bank,
+)
+from callfleet_agent.banking.errors import (
+    AuthenticationError,
+    BankingError,
+    BankProtocolError,
+    BankUnavailableError,
+    IntentNotFoundError,
+    RequestRefusedError,
+)
+from callfleet_agent.banking.http import HttpBank, HttpBankSettings, Timing
+from callfleet_agent.banking.port import (
+    Authentication,
+    AuthenticationRequest,
+    AuthenticationStatus,
+    Bank,
+    CardDelivery,
+    CardDeliveryRequest,
+    CardStatus,
+    TransactionReceipt,
+    TransactionRequest,
+)
+
+__all__ = [
+    "DEMO_CUSTOMERS", "Authentication", "AuthenticationError", "AuthenticationRequest",
+    "AuthenticationStatus", "Bank", "BankProtocolError", "BankUnavailableError", "BankingError",
+    "CardDelivery", "CardDeliveryRequest", "CardStatus", "Circuit", "CircuitBreaker", "DemoBank",
+    "DemoCard", "DemoCustomer", "HttpBank", "HttpBankSettings", "IntentNotFoundError",
+    "RequestRefusedError", "Timing", "TransactionReceipt", "TransactionRequest", "demo_customers",
+    "serve_demo_bank",
+]  # fmt: skip

@@ -1,0 +1,36 @@
+"""What can go wrong at the bank; every error says whether trying again can help.
+
+No message holds anything of a customer: they go into logs.
+"""
+
+
+class BankingError(Exception):
+    """Base. `code` is a short constant word for logs; `retry`: whether later may work."""
+
+    def __init__(self, code: str, message: str, *, retry: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        self.retry = retry
+
+
+class AuthenticationError(BankingError):
+    """The bank does not accept us: a missing, wrong or expired token; not the caller's fault."""
+
+
+class IntentNotFoundError(BankingError):
+    """The bank does not do what was asked: an unknown operation or transaction type."""
+
+
+class RequestRefusedError(BankingError):
+    """The bank read the request and refused it: our fault, no use trying again."""
+
+
+class BankUnavailableError(BankingError):
+    """The bank cannot be reached, is too slow, or says that it is in trouble: later may work."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(code, message, retry=True)
+
+
+class BankProtocolError(BankingError):
+    """The bank's answer is not one: their fault, and asking again gives the same."""

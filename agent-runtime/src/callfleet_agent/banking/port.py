@@ -1,0 +1,108 @@
+"""The banking port: what an agent asks of a bank, after the three RPCs of the banking service."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+
+class AuthenticationStatus(StrEnum):
+    """The bank's verdict on a credential."""
+
+    VERIFIED = "verified"
+    REFUSED = "refused"
+    LOCKED = "locked"
+    UNKNOWN_CALLER = "unknown_caller"
+
+
+class CardStatus(StrEnum):
+    """Where a card is."""
+
+    ORDERED = "ordered"
+    PRINTED = "printed"
+    SHIPPED = "shipped"
+    OUT_FOR_DELIVERY = "out_for_delivery"
+    DELIVERED = "delivered"
+    RETURNED = "returned"
+    LOST = "lost"
+    BLOCKED = "blocked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthenticationRequest:
+    """A credential, and whose it should be: a customer number or a trusted caller id (one of them).
+
+    `method` is card-last-four or pin. The bank counts a key once, however often it comes.
+    """
+
+    idempotency_key: UUID
+    method: str
+    credential: str = field(repr=False)
+    customer_number: str | None = field(default=None, repr=False)
+    caller_id: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """The verdict; `customer_id` is the bank's own reference, set when verified."""
+
+    status: AuthenticationStatus
+    customer_id: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardDeliveryRequest:
+    """Where is the card of this customer?"""
+
+    customer_id: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardDelivery:
+    """Where a card is. Dates are ISO 8601 days; `status` None: no card is on its way."""
+
+    status: CardStatus | None
+    date: str | None = None
+    expected: str | None = None
+    carrier: str | None = None
+    tracking_number: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionRequest:
+    """Something that the bank is to do for a customer; `kind` such as CARD_INQUIRY."""
+
+    idempotency_key: UUID
+    customer_id: str = field(repr=False)
+    kind: str
+    parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionReceipt:
+    """What the bank did."""
+
+    transaction_id: str
+    kind: str
+    result: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+class Bank(Protocol):
+    """A bank. Every method raises BankingError and nothing else of its own."""
+
+    async def authenticate_customer(self, request: AuthenticationRequest) -> Authentication:
+        """Whether the credential is the customer's; counts as one try for each idempotency key."""
+        ...
+
+    async def query_card_delivery(self, request: CardDeliveryRequest) -> CardDelivery:
+        """Where the customer's card is; changes nothing."""
+        ...
+
+    async def process_transaction(self, request: TransactionRequest) -> TransactionReceipt:
+        """Does it once for each idempotency key."""
+        ...
+
+    async def close(self) -> None:
+        """Lets go of connections."""
+        ...
