@@ -4,21 +4,27 @@ Each is started once for a session, on loopback and a free port, and ends with i
 database of its own. Where a program is absent, the tests that need it are skipped and say so.
 """
 
+import json
 import os
 import pwd
 import shutil
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
-from callfleet_hack.cache import tools_dir
+from callfleet_hack.cache import REPOSITORY, tools_dir
 from callfleet_hack.control_plane import ControlPlane, control_plane
 
 START_WITHIN_S = 60.0
@@ -56,6 +62,74 @@ def kubernetes_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Con
 def apiserver(kubernetes_servers: ControlPlane) -> Path:
     """The kubeconfig of an administrator of the session's API server."""
     return kubernetes_servers.kubeconfig
+
+
+class Kube:
+    """A few requests to the API server, blocking, answers as plain data."""
+
+    def __init__(self, running: ControlPlane) -> None:
+        self._url = running.url
+        self._token = running.token
+        self._context = ssl.create_default_context(cafile=str(running.ca_file))
+
+    def request(
+        self, method: str, path: str, body: object = None, *, content_type: str = "application/json"
+    ) -> tuple[int, dict[str, Any]]:
+        """Status and body; a refusal is an answer like any other."""
+        request = urllib.request.Request(
+            f"{self._url}{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {self._token}", "Content-Type": content_type},
+        )
+        try:
+            with urllib.request.urlopen(request, context=self._context, timeout=30) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as refusal:
+            with refusal:
+                text = refusal.read().decode()
+            is_json = text.startswith("{")  # a path that is not served is answered in plain text
+            return refusal.code, json.loads(text) if is_json else {"message": text}
+
+    def must(self, method: str, path: str, body: object = None, **more: str) -> dict[str, Any]:
+        status, answer = self.request(method, path, body, **more)
+        assert status < 400, answer
+        return answer
+
+    def apply(self, path: str, manifest: dict[str, Any]) -> dict[str, Any]:
+        """Server-side apply, as the operator does it."""
+        return self.must(
+            "PATCH",
+            f"{path}?fieldManager=callfleet-operator&force=true",
+            manifest,
+            content_type="application/apply-patch+yaml",
+        )
+
+
+@pytest.fixture(scope="session")
+def kube(kubernetes_servers: ControlPlane) -> Kube:
+    return Kube(kubernetes_servers)
+
+
+@pytest.fixture(scope="session")
+def crds(kube: Kube) -> None:
+    """The definitions of crds/, installed and served."""
+    base = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    for path in sorted((REPOSITORY / "crds").glob("*.yaml")):
+        definition = yaml.safe_load(path.read_text())
+        name, plural = definition["metadata"]["name"], definition["spec"]["names"]["plural"]
+        kube.apply(f"{base}/{name}", definition)
+        deadline = time.monotonic() + START_WITHIN_S
+        while kube.request("GET", f"/apis/callfleet.io/v1alpha1/{plural}")[0] != 200:
+            assert time.monotonic() < deadline, f"{name} is not served"
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def namespace(kube: Kube) -> str:
+    """A namespace of the test's own. Nothing deletes it: the server ends with the session."""
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": "test-"}}
+    return str(kube.must("POST", "/api/v1/namespaces", body)["metadata"]["name"])
 
 
 # --- PostgreSQL -------------------------------------------------------------------------------

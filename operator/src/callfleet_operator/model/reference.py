@@ -70,9 +70,9 @@ def rules(node: Schema, path: str) -> Iterator[tuple[str, str]]:
 
 
 def _default(node: Schema) -> str:
-    if node.get("default") in (None, {}, [], ""):
+    value = node.get("default")
+    if value in (None, [], "") or isinstance(value, dict):
         return ""
-    value = node["default"]
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     return f"`{', '.join(value)}`" if isinstance(value, list) else f"`{value}`"

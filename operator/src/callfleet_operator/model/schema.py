@@ -55,15 +55,18 @@ class Rule:
 def _complete_schema(schema: dict[str, Any], model: type[BaseModel]) -> None:
     """Add to pydantic's JSON Schema the rules and the defaults that come from a factory.
 
-    Such a default is an object or a map; `{}` suffices, since the defaults below it are applied
-    to it in turn.
+    Such a default is an object or a map. It is written out in full: the API server tries rules
+    on a default before it fills in the defaults below.
     """
     rules: tuple[Rule, ...] = getattr(model, "rules", ())
     if rules:
         schema["x-kubernetes-validations"] = [rule.as_validation() for rule in rules]
     for name, field in model.model_fields.items():
         if field.default_factory is not None:
-            schema["properties"][field.alias or name]["default"] = {}
+            default = field.get_default(call_default_factory=True, validated_data={})
+            if isinstance(default, BaseModel):
+                default = default.model_dump(mode="json", by_alias=True, exclude_none=True)
+            schema["properties"][field.alias or name]["default"] = default
 
 
 class Model(BaseModel):
@@ -133,7 +136,7 @@ class ListOf:
             if identity in seen:
                 raise PydanticCustomError(
                     "duplicate",
-                    "is there twice: remove one of the two",
+                    "is there twice; remove one of the two",
                     {"position": position},
                 )
             seen.add(identity)

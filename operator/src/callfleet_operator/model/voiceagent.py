@@ -217,13 +217,26 @@ class Vad(Model):
 
     engine: Literal["silero"] = Field(default="silero", description="The detector.")
     confidence: Float = Field(
-        default=0.7, ge=0.05, le=0.99, description="Probability from which a frame is speech."
+        default=0.7,
+        ge=0,
+        le=1,
+        description="Probability from which a frame is speech, 0.05 to 0.99.",
     )
     start_milliseconds: Int = Field(
         default=200, ge=30, le=2000, description="Speech that starts a turn of the caller."
     )
     stop_milliseconds: Int = Field(
         default=200, ge=30, le=2000, description="Silence after which the caller is not speaking."
+    )
+
+    # As `minimum: 0.05` it would not hold: the API server compares a whole number with int(0.05).
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel="self.confidence >= 0.05 && self.confidence <= 0.99",
+            message="must be from 0.05 to 0.99",
+            field_path=".confidence",
+            holds=lambda v: 0.05 <= v.confidence <= 0.99,
+        ),
     )
 
 
