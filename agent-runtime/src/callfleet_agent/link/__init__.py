@@ -4,7 +4,12 @@ The wire is described in docs/design/20261123.link-protocol.md.
 """
 
 from callfleet_agent.link.connection import LinkConnection, Side
-from callfleet_agent.link.errors import LinkError, LocalProtocolError, RemoteProtocolError
+from callfleet_agent.link.errors import (
+    LinkError,
+    LinkLost,
+    LocalProtocolError,
+    RemoteProtocolError,
+)
 from callfleet_agent.link.messages import (
     CREDIT_SAMPLES,
     MAX_AUDIO_SAMPLES,
@@ -46,6 +51,7 @@ __all__ = [
     "Interrupted",
     "LinkConnection",
     "LinkError",
+    "LinkLost",
     "LocalProtocolError",
     "Message",
     "Ping",

@@ -11,3 +11,7 @@ class LocalProtocolError(LinkError):
 
 class RemoteProtocolError(LinkError):
     """The other side broke the protocol: close the link, and give the call to another worker."""
+
+
+class LinkLost(LinkError):  # noqa: N818 - what happened, and nobody's mistake
+    """The other side is gone, or does not answer: give the call to another worker."""

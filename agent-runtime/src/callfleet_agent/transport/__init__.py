@@ -1,0 +1,1 @@
+"""The edge of the agent: asyncio adapters of the sans-IO protocols."""
