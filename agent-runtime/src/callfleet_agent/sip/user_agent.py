@@ -34,6 +34,7 @@ from callfleet_agent.sip.sdp import SessionDescription
 from callfleet_agent.sip.settings import (
     ALLOWED_METHODS,
     SUPPORTED_EXTENSIONS,
+    AdvertisedAddress,
     Peer,
     Randomness,
     UserAgentSettings,
@@ -50,12 +51,19 @@ class UserAgent:
     """Both sides of SIP calls. ``options_status`` answers OPTIONS outside calls."""
 
     def __init__(self, settings: UserAgentSettings, random: Randomness) -> None:
-        self.settings = settings
         self.options_status = 200
         self._core = Core(settings, random)
         self._layer = TransactionLayer(self._core, self)
         self._calls: dict[tuple[str, str], CallRequests] = {}
         self._context = CallContext(self._core, self._layer, send_reinvite, self._forget)
+
+    @property
+    def settings(self) -> UserAgentSettings:
+        return self._core.settings
+
+    def advertise(self, address: AdvertisedAddress) -> None:
+        """Be known under another address from now on: the bound port is known late."""
+        self._core.settings = replace(self._core.settings, advertised=address)
 
     # What goes in
 
