@@ -1,5 +1,6 @@
 """What the reflectors have seen, by kind, namespace and name, and by agent."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 
 from callfleet_operator.ports.kinds import Kind, Manifest, name_of, namespace_of
@@ -18,6 +19,7 @@ class ObjectCache:
     ) -> None:
         self.kind = kind
         self._unlisted = set(scopes)
+        self._complete = asyncio.Event()
         self._on_change = on_change
         self._objects: dict[_Address, Manifest] = {}
         self._by_agent: dict[_Address, dict[_Address, Manifest]] = {}
@@ -29,6 +31,9 @@ class ObjectCache:
     def synced(self) -> bool:
         """Every namespace that is watched (or all as one, the empty name) was listed once."""
         return not self._unlisted
+
+    async def wait_synced(self) -> None:
+        await self._complete.wait()
 
     def get(self, namespace: str, name: str) -> Manifest | None:
         return self._objects.get((namespace, name))
@@ -69,6 +74,8 @@ class ObjectCache:
         for manifest in listed.values():
             self.put(manifest)
         self._unlisted.discard(scope)
+        if not self._unlisted:
+            self._complete.set()
 
     def _unindex(self, address: _Address, manifest: Manifest) -> None:
         owner = (address[0], _agent(manifest))
@@ -93,6 +100,10 @@ class CacheSet:
     @property
     def synced(self) -> bool:
         return all(cache.synced for cache in self._caches.values())
+
+    async def wait_synced(self) -> None:
+        for cache in self._caches.values():
+            await cache.wait_synced()
 
     @property
     def sizes(self) -> Mapping[str, int]:

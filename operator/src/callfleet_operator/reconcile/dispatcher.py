@@ -1,0 +1,212 @@
+"""Rows of all agents of a proxy: one round at a time for each proxy, apart from the reconciles.
+
+A round computes what every agent wants from the caches, makes the proxy equal to that, remembers
+what the read-back said, and wakes the agents for which something changed. A proxy or database that
+hangs holds up its own rounds and nothing else; while it is away, what was confirmed before stays.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from callfleet_operator.ports.clock import Clock
+from callfleet_operator.ports.errors import NotLeaderError
+from callfleet_operator.ports.proxy import (
+    AgentOutcome,
+    AgentRows,
+    Observation,
+    Proxy,
+    ProxyDatabaseUnavailable,
+    ProxyError,
+    ProxyMisconfigured,
+    SeenState,
+    StaleEpoch,
+    SyncOutcome,
+    WantedRow,
+)
+
+_log = logging.getLogger(__name__)
+
+ROUND_LIMIT_S = 30.0
+SWEEP_S = 60.0
+_LOOK_AGAIN_S = 2.0
+
+
+@dataclass
+class RowMemory:
+    """What is known of one agent's rows in its proxy. Lost with the process, read back at once.
+
+    `pods` are the addresses of the pods that there are, with a row or without, and their UIDs;
+    `out_since` tells for how long, without a break, a pod has been confirmed to get no calls.
+    """
+
+    pods: Mapping[str, str] = field(default_factory=dict)
+    rows: tuple[WantedRow, ...] = ()
+    seen: Mapping[str, SeenState] = field(default_factory=dict)
+    confirmed: dict[str, SeenState] = field(default_factory=dict)
+    out_since: dict[tuple[str, str], float] = field(default_factory=dict)
+    outcome: AgentOutcome | None = None
+    gone: bool = False
+
+    def uids(self) -> dict[str, str]:
+        return {row.uri: row.pod_uid for row in self.rows} | dict(self.pods)
+
+    def uris(self) -> set[str]:
+        """What a look at the proxy must tell about."""
+        held = {uri for uri, state in self.seen.items() if state is not SeenState.ABSENT}
+        return held | set(self.uids())
+
+    def forget_others(self, current: Mapping[str, str]) -> None:
+        """An address that came back with another pod inherits nothing of what was seen of it."""
+        for uri, uid in {row.uri: row.pod_uid for row in self.rows}.items():
+            if uri in current and current[uri] != uid:
+                self.confirmed.pop(uri, None)
+                self.seen = {known: state for known, state in self.seen.items() if known != uri}
+
+    def take(self, seen: Mapping[str, SeenState], now: float) -> bool:
+        """A read-back. Answers whether it says anything new."""
+        news = dict(seen) != dict(self.seen)
+        self.seen = dict(seen)
+        uids = self.uids()
+        for uri, state in seen.items():
+            key = (uri, uids.get(uri, ""))
+            if state is SeenState.ABSENT:
+                self.confirmed.pop(uri, None)
+            elif state is not SeenState.UNKNOWN:
+                self.confirmed[uri] = state
+            if not state.out:
+                self.out_since.pop(key, None)
+            else:
+                self.out_since.setdefault(key, now)
+        for key in [key for key in self.out_since if key[0] not in seen]:
+            del self.out_since[key]
+        return news
+
+
+@dataclass
+class ProxyMemory:
+    """What is known of one proxy. `fault` is why the last round came to nothing."""
+
+    synced: tuple[AgentRows, ...] | None = None
+    in_sync: bool = False
+    observed: bool = False
+    sweep_at: float = 0.0
+    fault: tuple[str, str] | None = None
+    instances: Mapping[str, str | None] = field(default_factory=dict)
+    agents: dict[str, RowMemory] = field(default_factory=dict)
+
+    def agent(self, uid: str) -> RowMemory:
+        return self.agents.setdefault(uid, RowMemory())
+
+
+@dataclass
+class DispatcherSync:
+    """`wanted(proxy)` answers the rows of all agents of a proxy, the oldest agent first.
+
+    `wake(uids)` is called with the agents for which something changed, None for all of the proxy.
+    """
+
+    proxies: Mapping[str, Proxy]
+    wanted: Callable[[str], Sequence[AgentRows]]
+    wake: Callable[[str, set[str] | None], None]
+    clock: Clock
+    epoch: int
+    memories: dict[str, ProxyMemory] = field(default_factory=dict)
+
+    def memory(self, proxy: str) -> ProxyMemory:
+        return self.memories.setdefault(proxy, ProxyMemory())
+
+    async def round(self, name: str) -> float | None:
+        """One round; the seconds after which another one is due. Raises ProxyError."""
+        memory = self.memory(name)
+        try:
+            async with asyncio.timeout(ROUND_LIMIT_S):
+                again = await self._round(self.proxies[name], memory)
+        except StaleEpoch:
+            _log.error("the proxy has heard of a newer leader", extra={"proxy": name})  # noqa: TRY400
+            raise NotLeaderError from None
+        except (ProxyError, TimeoutError) as error:
+            self._failed(name, memory, error)
+            raise
+        if memory.fault is not None:
+            memory.fault = None
+            self.wake(name, None)
+        return again
+
+    async def _round(self, proxy: Proxy, memory: ProxyMemory) -> float | None:
+        now = self.clock.monotonic()
+        if not memory.observed:
+            # What pods had before this process started must be known before anything is decided.
+            self._look(proxy.name, memory, await proxy.observe())
+            memory.observed = True
+        wanted = tuple(self.wanted(proxy.name))
+        settled = memory.in_sync and wanted == memory.synced and now < memory.sweep_at
+        if settled:
+            observation = await proxy.observe()
+            self._look(proxy.name, memory, observation)
+            memory.in_sync = observation.complete
+            again = observation.look_again_s
+        else:
+            outcome = await proxy.sync(wanted, epoch=self.epoch)
+            memory.sweep_at = self.clock.monotonic() + SWEEP_S
+            self._synced(proxy.name, memory, wanted, outcome)
+            again = outcome.look_again_s
+        if not memory.in_sync:
+            again = min(again or _LOOK_AGAIN_S, _LOOK_AGAIN_S)
+        until_sweep = max(0.1, memory.sweep_at - self.clock.monotonic())
+        return min(again, until_sweep) if again is not None else until_sweep
+
+    def _synced(
+        self, name: str, memory: ProxyMemory, wanted: tuple[AgentRows, ...], outcome: SyncOutcome
+    ) -> None:
+        changed = set()
+        now = self.clock.monotonic()
+        for rows in wanted:
+            known = memory.agent(rows.uid)
+            before = (known.rows, known.gone, known.outcome)
+            known.forget_others({row.uri: row.pod_uid for row in rows.rows})
+            known.rows, known.gone = rows.rows, rows.gone
+            known.outcome = outcome.agents.get(rows.uid)
+            uris = known.uris() | set(known.outcome.seen if known.outcome else ())
+            news = known.take({uri: outcome.state_of(rows.uid, uri) for uri in uris}, now)
+            if news or before != (known.rows, known.gone, known.outcome):
+                changed.add(rows.uid)
+        for uid in memory.agents.keys() - {rows.uid for rows in wanted}:
+            del memory.agents[uid]
+        if (memory.in_sync, memory.instances) != (outcome.in_sync, outcome.instances):
+            changed |= {rows.uid for rows in wanted}
+        memory.synced, memory.in_sync = wanted, outcome.in_sync
+        memory.instances = outcome.instances
+        if changed:
+            self.wake(name, changed)
+
+    def _look(self, name: str, memory: ProxyMemory, observation: Observation) -> None:
+        now = self.clock.monotonic()
+        changed = set()
+        for uid in {*memory.agents, *observation.agents}:
+            known = memory.agent(uid)
+            uris = known.uris() | set(observation.agents.get(uid, {}))
+            if known.take({uri: observation.state_of(uid, uri) for uri in uris}, now):
+                changed.add(uid)
+        if dict(memory.instances) != dict(observation.instances):
+            changed |= set(memory.agents)
+        memory.instances = observation.instances
+        if changed:
+            self.wake(name, changed)
+
+    def _failed(self, name: str, memory: ProxyMemory, error: Exception) -> None:
+        memory.in_sync = False
+        fault = _fault(error)
+        if memory.fault != fault:
+            memory.fault = fault
+            self.wake(name, None)
+
+
+def _fault(error: Exception) -> tuple[str, str]:
+    """The reason and message of DispatcherSynced. The error's own text may name hosts: not here."""
+    if isinstance(error, ProxyMisconfigured):
+        return "ProxyMisconfigured", "The proxy's tables are missing or not ours to write: migrate."
+    if isinstance(error, ProxyDatabaseUnavailable):
+        return "DatabaseUnavailable", "The proxy's database does not answer; rows stay as they are."
+    return "ProxyUnavailable", "The proxy could not be read or written; rows stay as they are."
