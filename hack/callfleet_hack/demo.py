@@ -90,7 +90,7 @@ def query(platform: Platform, sql: str) -> str:
     """psql in the database's pod."""
     return platform.kubectl(
         "-n", cluster.NAMESPACE, "exec", f"deploy/{cluster.RELEASE}-postgresql", "-c", "postgresql",
-        "--", "psql", "-h", "127.0.0.1", "-U", "callfleet_owner", "-d", "callfleet", "-c", sql,
+        "--", "psql", "-U", "callfleet_owner", "-d", "callfleet", "-c", sql,
     )  # fmt: skip
 
 

@@ -44,7 +44,11 @@ def closed(schema: Any) -> Any:
         return [closed(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    made = {key: closed(value) for key, value in schema.items() if key != "description"}
+    made = {
+        key: closed(value)
+        for key, value in schema.items()
+        if key != "description" or isinstance(value, dict)  # a property may have that name
+    }
     if schema.get("format") == INT_OR_STRING:
         return {"oneOf": [{"type": "string"}, {"type": "integer"}]}
     if "properties" in schema and "additionalProperties" not in schema:
@@ -97,7 +101,7 @@ def write(definitions: dict[str, Schema], folder: Path) -> None:
 def main() -> None:
     """Makes the schemas unless the cache has them, and links FOLDER to them."""
     wanted = Path(sys.argv[1])
-    kept = cache_dir() / "schemas" / KUBERNETES_VERSION
+    kept = cache_dir() / "schemas" / f"{KUBERNETES_VERSION}-2"
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=kept.parent) as scratch:

@@ -155,7 +155,7 @@ class Fleet:
         """Rows of a query on the proxy's database."""
         text = self.platform.kubectl(
             "-n", NAMESPACE, "exec", f"deploy/{RELEASE}-postgresql", "-c", "postgresql", "--",
-            "psql", "-h", "127.0.0.1", "-U", "callfleet_owner", "-d", "callfleet", "-At", "-F", "|",
+            "psql", "-U", "callfleet_owner", "-d", "callfleet", "-At", "-F", "|",
             "-c", statement,
         )  # fmt: skip
         return [line.split("|") for line in text.splitlines()]
