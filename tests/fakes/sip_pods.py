@@ -1,0 +1,217 @@
+"""FakePod answers SIP like an agent pod, FakeCaller calls like a phone: UDP, and no more than that.
+
+Only what a proxy can see is there: OPTIONS, INVITE, ACK and BYE with the headers of RFC 3261 8.2.6,
+no media. A pod can be dead (silent), full (503 to calls) or draining (503 to OPTIONS too).
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+Address = tuple[str, int]
+_COPIED = ("via", "from", "to", "call-id", "cseq")
+
+
+@dataclass(frozen=True)
+class Message:
+    """A request or response: first line, headers in order with lower-case names."""
+
+    first: str
+    headers: tuple[tuple[str, str], ...]
+    body: str = ""
+
+    @classmethod
+    def parse(cls, data: bytes) -> "Message":
+        head, _, body = data.decode("utf-8", "replace").partition("\r\n\r\n")
+        first, *lines = head.split("\r\n")
+        pairs = (line.partition(":") for line in lines)
+        return cls(first, tuple((n.strip().lower(), v.strip()) for n, _, v in pairs), body)
+
+    @property
+    def method(self) -> str:
+        return self.first.split(" ", 1)[0]
+
+    @property
+    def status(self) -> int:
+        return int(self.first.split(" ", 2)[1])
+
+    def get(self, name: str) -> str:
+        return next((value for known, value in self.headers if known == name), "")
+
+    def all(self, name: str) -> list[str]:
+        return [value for known, value in self.headers if known == name]
+
+    def encode(self) -> bytes:
+        lines = [self.first, *(f"{name}: {value}" for name, value in self.headers)]
+        lines.append(f"content-length: {len(self.body.encode())}")
+        return ("\r\n".join(lines) + "\r\n\r\n" + self.body).encode()
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    def __init__(self, received: Callable[[Message, Address], None]) -> None:
+        self._received = received
+
+    def datagram_received(self, data: bytes, addr: Address) -> None:
+        self._received(Message.parse(data), addr)
+
+
+async def _listen(
+    address: Address, received: Callable[[Message, Address], None]
+) -> asyncio.DatagramTransport:
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(
+        lambda: _Datagrams(received), local_addr=address
+    )
+    return transport
+
+
+@dataclass
+class FakePod:
+    """One pod at `address`. `invites` has the loop time of every first INVITE of a call."""
+
+    address: Address
+    dead: bool = False
+    full: bool = False
+    draining: bool = False
+    invites: list[float] = field(default_factory=list)
+    byes: int = 0
+    probes: int = 0
+    _calls: set[str] = field(default_factory=set)
+    _transport: asyncio.DatagramTransport | None = None
+
+    @property
+    def uri(self) -> str:
+        return f"sip:{self.address[0]}:{self.address[1]}"
+
+    async def start(self) -> None:
+        self._transport = await _listen(self.address, self._receive)
+
+    def stop(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def _receive(self, request: Message, source: Address) -> None:
+        if self.dead or self._transport is None or request.method == "ACK":
+            return
+        for status, reason in self._answers(request):
+            self._transport.sendto(self._response(request, status, reason).encode(), source)
+
+    def _answers(self, request: Message) -> list[tuple[int, str]]:
+        if request.method == "OPTIONS":
+            self.probes += 1
+            return [(503, "Service Unavailable") if self.draining else (200, "OK")]
+        if request.method == "BYE":
+            self.byes += 1
+        if request.method == "INVITE":
+            if request.get("call-id") not in self._calls:
+                self._calls.add(request.get("call-id"))
+                self.invites.append(asyncio.get_running_loop().time())
+            if self.full or self.draining:
+                return [(503, "Service Unavailable")]
+            return [(100, "Trying"), (200, "OK")]
+        return [(200, "OK")]
+
+    def _response(self, request: Message, status: int, reason: str) -> Message:
+        headers = [
+            (name, f"{value};tag=pod" if name == "to" and ";tag=" not in value else value)
+            for name, value in request.headers
+            if name in _COPIED or name == "record-route"
+        ]
+        if status == 200:
+            headers.append(("contact", f"<{self.uri}>"))
+        if status == 503:
+            headers.append(("retry-after", "1"))
+        return Message(f"SIP/2.0 {status} {reason}", tuple(headers))
+
+
+@dataclass
+class FakeCaller:
+    """A phone that calls a number at a proxy and waits for the final answer."""
+
+    proxy: Address
+    limit_s: float = 15.0
+    _transport: asyncio.DatagramTransport | None = None
+    _waiting: dict[str, "asyncio.Future[Message]"] = field(default_factory=dict)
+
+    async def start(self) -> None:
+        self._transport = await _listen(("127.0.0.1", 0), self._receive)
+
+    def stop(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    async def call(self, number: str) -> Message:
+        """INVITE until the final response, which is acknowledged; hang up when it was answered."""
+        call_id = secrets.token_hex(8)
+        invite = self._request("INVITE", f"sip:{number}@{self._at}", call_id, 1)
+        answer = await self._transact(invite, call_id)
+        if answer.status < 300:
+            routes = [("route", value) for value in reversed(answer.all("record-route"))]
+            target = answer.get("contact").strip("<>")
+            more = [("to", answer.get("to")), *routes]
+            self._send(self._request("ACK", target, call_id, 1, more))
+            bye = self._request("BYE", target, call_id, 2, more)
+            ended = await self._transact(bye, call_id)
+            assert ended.status == 200, ended.first
+        else:
+            branch = invite.get("via").rpartition("branch=")[2]
+            more = [("to", answer.get("to"))]
+            self._send(self._request("ACK", f"sip:{number}@{self._at}", call_id, 1, more, branch))
+        return answer
+
+    async def ask(self, method: str, target: str, more: list[tuple[str, str]]) -> Message:
+        """One request of any kind and its final response."""
+        call_id = secrets.token_hex(8)
+        return await self._transact(self._request(method, target, call_id, 1, more), call_id)
+
+    @property
+    def _at(self) -> str:
+        return f"{self.proxy[0]}:{self.proxy[1]}"
+
+    async def _transact(self, request: Message, call_id: str) -> Message:
+        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._waiting[f"{call_id} {request.get('cseq')}"] = answer
+        async with asyncio.timeout(self.limit_s):
+            wait_s = 0.5
+            while True:
+                self._send(request)
+                done, _ = await asyncio.wait({answer}, timeout=wait_s)
+                if done:
+                    return answer.result()
+                wait_s = min(wait_s * 2, 4.0)
+
+    def _receive(self, response: Message, _source: Address) -> None:
+        key = f"{response.get('call-id')} {response.get('cseq')}"
+        waiting = self._waiting.get(key)
+        if response.status >= 200 and waiting is not None and not waiting.done():
+            waiting.set_result(response)
+
+    def _send(self, message: Message) -> None:
+        assert self._transport is not None
+        self._transport.sendto(message.encode(), self.proxy)
+
+    def _request(
+        self,
+        method: str,
+        target: str,
+        call_id: str,
+        number: int,
+        more: list[tuple[str, str]] | None = None,
+        branch: str | None = None,
+    ) -> Message:
+        assert self._transport is not None
+        host, port = self._transport.get_extra_info("sockname")
+        branch = branch or f"z9hG4bK{secrets.token_hex(8)}"
+        headers = [
+            ("via", f"SIP/2.0/UDP {host}:{port};branch={branch}"),
+            ("from", f"<sip:caller@{host}:{port}>;tag={call_id}"),
+            ("call-id", call_id),
+            ("cseq", f"{number} {method}"),
+            ("contact", f"<sip:caller@{host}:{port}>"),
+            ("max-forwards", "70"),
+            *(more or []),
+        ]
+        if not any(name == "to" for name, _ in headers):
+            headers.append(("to", f"<{target}>"))
+        return Message(f"{method} {target} SIP/2.0", tuple(headers))

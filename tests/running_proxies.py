@@ -1,0 +1,194 @@
+"""Real SIP proxies for tests, Kamailio and OpenSIPS, with the configuration that the chart ships.
+
+Tests of a program that is not on PATH are skipped with its name. Every instance is ended by the
+kernel when the test session ends in any way.
+"""
+
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+FILES = Path(__file__).parents[1] / "charts" / "callfleet" / "files"
+DRIVERS = ("kamailio", "opensips")
+_START_WITHIN_S = 20.0
+_RPC_PATH = {"kamailio": "/RPC", "opensips": "/mi"}
+_ANY_CALL = {
+    "kamailio": b'{"jsonrpc":"2.0","method":"core.version","id":1}',
+    "opensips": b'{"jsonrpc":"2.0","method":"version","id":1}',
+}
+
+
+def require(driver: str) -> str:
+    """The driver's program; skips the test without it."""
+    found = shutil.which(driver) or shutil.which(driver, path="/usr/sbin:/usr/local/sbin")
+    if found is None:
+        pytest.skip(f"{driver} is not on PATH")
+    return found
+
+
+def free_port() -> int:
+    """A port that is free for UDP and TCP on loopback now."""
+    while True:
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            tcp.bind(("127.0.0.1", 0))
+            port = int(tcp.getsockname()[1])
+            with suppress(OSError):
+                udp.bind(("127.0.0.1", port))
+                return port
+
+
+@dataclass
+class RunningProxy:
+    """One instance. `start` and `stop` may be called again and again; the ports stay."""
+
+    driver: str
+    database_url: str
+    folder: Path
+    probe_interval_s: int = 1
+    sip_port: int = field(default_factory=free_port)
+    rpc_port: int = field(default_factory=free_port)
+    process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.rpc_port}{_RPC_PATH[self.driver]}"
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return "127.0.0.1", self.sip_port
+
+    @property
+    def log(self) -> Path:
+        return self.folder / f"{self.driver}-{self.sip_port}.log"
+
+    async def start(self) -> None:
+        """Until its remote commands are answered."""
+        command = {"kamailio": self._kamailio, "opensips": self._opensips}[self.driver]()
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(  # noqa: ASYNC220
+                ["setpriv", "--pdeathsig", "KILL", *command],
+                stdout=output,
+                stderr=output,
+                env=os.environ | self._environment(),
+                cwd=self.folder,
+                start_new_session=True,
+            )
+        try:
+            async with asyncio.timeout(_START_WITHIN_S):
+                while not await self._answers():
+                    assert self.process.poll() is None, self.tail()
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            pytest.fail(f"{self.driver} did not start:\n{self.tail()}")
+
+    def stop(self) -> None:
+        """End the instance and its workers, and wait for that."""
+        if self.process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, 9)
+            self.process.wait()
+            self.process = None
+
+    def tail(self) -> str:
+        return self.log.read_text(errors="replace")[-3000:]
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "CALLFLEET_SIP_ADDRESS": "127.0.0.1",
+            "CALLFLEET_SIP_PORT": str(self.sip_port),
+            "CALLFLEET_ADVERTISED_ADDRESS": "127.0.0.1",
+            "CALLFLEET_RPC_ADDRESS": "127.0.0.1",
+            "CALLFLEET_RPC_PORT": str(self.rpc_port),
+            "CALLFLEET_DATABASE_URL": self.database_url.replace("postgresql://", "postgres://"),
+            "CALLFLEET_PROBE_INTERVAL": str(self.probe_interval_s),
+        }
+
+    def _kamailio(self) -> list[str]:
+        cfg = str(FILES / "kamailio" / "kamailio.cfg")
+        run = self.folder / f"run-{self.sip_port}"
+        run.mkdir(exist_ok=True)
+        return [require("kamailio"), "-f", cfg, "-DD", "-E", "-m", "64", "-M", "8", "-Y", str(run)]
+
+    def _opensips(self) -> list[str]:
+        files = FILES / "opensips"
+        render = f"awk -f {files / 'environment.awk'}"
+        program = require("opensips")
+        return [program, "-F", "-f", str(files / "opensips.cfg"), "-p", render, "-m", "64"]
+
+    async def _answers(self) -> bool:
+        limit = aiohttp.ClientTimeout(total=1)
+        headers = {"Content-Type": "application/json"}
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=limit) as session,
+                session.post(self.endpoint, data=_ANY_CALL[self.driver], headers=headers) as answer,
+            ):
+                return "result" in await answer.json(content_type=None)
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+
+
+class TcpTap:
+    """A TCP forwarder to a server: it can be cut (refuses) or hang (accepts and says nothing)."""
+
+    def __init__(self, target: tuple[str, int]) -> None:
+        self._target = target
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        self.port = free_port()
+
+    async def open(self) -> None:
+        self._flowing.set()
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+
+    async def cut(self) -> None:
+        """Refuse new connections and break those there are."""
+        if self._server is not None:
+            self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    def hang(self) -> None:
+        self._flowing.clear()
+
+    def flow(self) -> None:
+        self._flowing.set()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        upstream: asyncio.StreamWriter | None = None
+        try:
+            await self._flowing.wait()
+            back, upstream = await asyncio.open_connection(*self._target)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._copy(reader, upstream))
+                group.create_task(self._copy(back, writer))
+        except* OSError:
+            pass
+        finally:
+            for end in (writer, upstream):
+                if end is not None:
+                    end.close()
+            self._tasks.discard(task)
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            await self._flowing.wait()
+            writer.write(data)
+            await writer.drain()
+        with suppress(OSError):
+            writer.write_eof()
