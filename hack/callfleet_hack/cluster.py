@@ -7,12 +7,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from callfleet_hack import kind_cluster
-from callfleet_hack.cache import cluster_dir, locked, write_atomically
+from callfleet_hack.cache import cache_dir, cluster_dir, locked, write_atomically
 from callfleet_hack.console import say, step
-from callfleet_hack.errors import HackError
+from callfleet_hack.errors import CommandFailedError, HackError
 from callfleet_hack.image_store import Buildah, Docker, reference, require_image
 from callfleet_hack.node import down as node_down
-from callfleet_hack.node import process, runtime, settings, traces
+from callfleet_hack.node import oci, process, runtime, settings, traces
 from callfleet_hack.node import up as node_up
 
 
@@ -88,13 +88,34 @@ def _load_into_node(store: Docker | Buildah, image: str, identity: str) -> None:
     if present and known.get(image) == [identity, present]:
         say(f"  ✓ {image} is there already")
         return
-    archive = cluster_dir() / "image.tar"
     with step(f"load {image}"):
-        store.save(image, archive)
-        runtime.import_archive(archive)
-        archive.unlink()
+        if isinstance(store, Docker):
+            _import_from_docker(store, image)
+        else:
+            _import_from_buildah(store, image)
     known[image] = [identity, runtime.images()[image]]
     write_atomically(file, json.dumps(known))
+
+
+def _import_from_docker(store: Docker, image: str) -> None:
+    archive = cluster_dir() / "image.tar"
+    store.save(image, archive)
+    runtime.import_archive(archive)
+    archive.unlink()
+
+
+def _import_from_buildah(store: Buildah, image: str) -> None:
+    """Without the layers that the node has; with all of them if it lost one meanwhile."""
+    blobs, archive = cache_dir() / "images" / "blobs", cluster_dir() / "image.tar"
+    store.push(image, blobs)
+    manifest = oci.adopt(blobs, image)
+    oci.write_archive(blobs, image, manifest, archive, runtime.content())
+    try:
+        runtime.import_archive(archive)
+    except CommandFailedError:
+        oci.write_archive(blobs, image, manifest, archive, set())
+        runtime.import_archive(archive)
+    archive.unlink()
 
 
 def _locked() -> AbstractContextManager[None]:

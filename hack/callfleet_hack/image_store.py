@@ -37,9 +37,10 @@ class Buildah:
         command = ["inspect", "--type", "image", "--format", "{{.FromImageID}}", image]
         return _or_none([str(required("buildah")), *command])
 
-    def save(self, image: str, target: Path) -> None:
-        target.unlink(missing_ok=True)
-        self.run("push", "--quiet", image, f"docker-archive:{target}:{image}")
+    def push(self, image: str, folder: Path) -> None:
+        """Into a folder of blobs, where those that are there already are not written again."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.run("push", "--quiet", "--disable-compression", image, f"dir:{folder}")
 
     def run(self, *arguments: str | Path, timeout_s: float = 3600) -> str:
         env = {"BUILDAH_ISOLATION": "chroot", "STORAGE_DRIVER": _storage_driver()}

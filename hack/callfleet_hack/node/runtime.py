@@ -92,6 +92,11 @@ def import_archive(archive: Path) -> None:
     output([*_ctr(), "images", "import", archive], timeout_s=300)
 
 
+def content() -> set[str]:
+    """Digests of everything in the node's content store."""
+    return set(output([*_ctr(), "content", "list", "--quiet"]).split())
+
+
 def ensure_program_image(reference: str, program: Path) -> None:
     """An image with one static program in it, unless the node has it."""
     if reference in images():
