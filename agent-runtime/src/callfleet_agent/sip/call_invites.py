@@ -65,8 +65,9 @@ class FirstInvite:
 
     def _dialog(self, response: Response) -> Dialog:
         call, request = self._call, self._request
-        transport = call.client_invite.peer.transport if call.client_invite else "UDP"
-        dialog = Dialog.of_client(request, response, transport)
+        if call.client_invite is not None:
+            call.flow = call.client_invite.peer
+        dialog = Dialog.of_client(request, response, call.flow.transport if call.flow else "UDP")
         offer = SessionDescription.parse(request.body)
         return replace(
             dialog,

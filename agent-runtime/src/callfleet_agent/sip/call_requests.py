@@ -55,6 +55,7 @@ class CallRequests:
         if dialog.remote_cseq is not None and request.cseq.number <= dialog.remote_cseq:
             raise RemoteProtocolError("CSeq out of order", status=500)
         self._call.dialog = replace(dialog, remote_cseq=request.cseq.number)
+        self._call.flow = transaction.source
         self._handlers[request.method](transaction)
 
     def acknowledge(self, ack: Request) -> None:

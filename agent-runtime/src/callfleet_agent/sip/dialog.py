@@ -13,7 +13,6 @@ from callfleet_agent.sip.fields.name_addr import NameAddr
 from callfleet_agent.sip.headers import headers_of
 from callfleet_agent.sip.message import Request, Response
 from callfleet_agent.sip.routing import route_request
-from callfleet_agent.sip.settings import Peer
 from callfleet_agent.sip.uri import SipUri, parse_uri
 
 
@@ -113,12 +112,6 @@ class Dialog:
             and (request.to.tag or "") == self.local_tag
             and (request.from_.tag or "") == self.remote_tag
         )
-
-    def flow_from(self, source: Peer | None) -> Peer | None:
-        """The stream ``source`` came over, where this dialog uses one."""
-        if source is None or source.transport != self.transport:
-            return None
-        return source
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, fit for JSON."""

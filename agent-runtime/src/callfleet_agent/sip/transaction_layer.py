@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from callfleet_agent.sip.core import Core
+from callfleet_agent.sip.errors import RemoteProtocolError
 from callfleet_agent.sip.fields.via import MAGIC_COOKIE, Via
 from callfleet_agent.sip.grammar import Parameters
 from callfleet_agent.sip.headers import Headers
@@ -109,7 +110,13 @@ class TransactionLayer:
         return transaction
 
     def _destination(self, request: Request, flow: Peer | None) -> Peer:
-        peer = destination_of(next_hop(request), self._core.settings.transports)
+        """The next hop; where it is nothing we can speak to, the way its dialog came."""
+        try:
+            peer = destination_of(next_hop(request), self._core.settings.transports)
+        except RemoteProtocolError:
+            if flow is None:
+                raise
+            return flow
         same = flow is not None and flow.connection is not None and flow.host == peer.host
         if flow is not None and same and flow.transport == peer.transport:
             return replace(peer, connection=flow.connection)

@@ -5,6 +5,7 @@ It does no I/O. After every call of a method the owner sends ``take_datagrams()`
 one monotonic clock throughout.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -24,7 +25,7 @@ from callfleet_agent.sip.fields.name_addr import NameAddr
 from callfleet_agent.sip.fields.session_timer import SessionExpires
 from callfleet_agent.sip.fields.token_list import format_tokens
 from callfleet_agent.sip.fields.via import Via
-from callfleet_agent.sip.headers import headers_of
+from callfleet_agent.sip.headers import Headers, headers_of
 from callfleet_agent.sip.message import Request, Response
 from callfleet_agent.sip.parser import RawMessage, interpret, split_message
 from callfleet_agent.sip.request_checks import first_refusal
@@ -44,6 +45,7 @@ from callfleet_agent.sip.transaction import ServerTransaction
 from callfleet_agent.sip.transaction_layer import TransactionLayer
 from callfleet_agent.sip.uri import SipUri
 
+_VERSION = re.compile(r"^\s*SIP\s*/\s*[0-9]+\.[0-9]+")
 _NEEDED_TO_ANSWER = ("Via", "From", "To", "Call-ID", "CSeq")
 
 
@@ -211,12 +213,12 @@ class UserAgent:
         if refusal is not None:
             self._refuse(transaction, refusal.status, refusal.reason, refusal.headers)
             return
-        if request.method == "INVITE":
-            transaction.respond(make_response(request, 100))
         try:
             self._dispatch(transaction)
         except RemoteProtocolError as error:
             self._refuse(transaction, error.status, error.reason)
+        if request.method == "INVITE" and transaction.response is None:
+            transaction.respond(make_response(request, 100))
 
     def on_ack(self, request: Request) -> None:
         requests = self._calls.get((request.call_id, request.to.tag or ""))
@@ -309,10 +311,13 @@ class UserAgent:
         if raw.is_response or first_word == "ACK" or missing:
             return
         try:
-            via = Via.parse(raw.headers.get_list("Via")[0])
+            # Whatever version of SIP it speaks, its Via says where the refusal goes.
+            via = Via.parse(_VERSION.sub("SIP/2.0", raw.headers.get_list("Via")[0]))
         except (RemoteProtocolError, IndexError):
             return
-        headers = copy_fields(raw.headers).with_added(("Server", self.settings.user_agent))
+        copied = {n: v for n, v in copy_fields(raw.headers) if n.lower() != "via"}
+        vias = (("Via", value) for value in raw.headers.get_all("Via"))
+        headers = Headers((*vias, *copied.items(), ("Server", self.settings.user_agent)))
         response = Response(status=error.status, reason=error.reason, headers=headers)
         peer = response_peer(via.seen_from(source.host, source.port), source)
         self._core.send(peer, bytes(response))

@@ -13,6 +13,8 @@ from callfleet_agent.sip.uri import SipUri
 
 SINGLE_FIELDS = ("From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Type")
 
+TOKEN_FIELDS = ("Allow", "Supported", "Require", "Content-Encoding")
+
 
 def _no_repeats(message: Message) -> None:
     for name in SINGLE_FIELDS:
@@ -33,6 +35,8 @@ def _addresses(message: Message) -> None:
 
 def _scalars(message: Message) -> None:
     _ = message.content_type, message.session_expires, message.min_se
+    for name in TOKEN_FIELDS:
+        message.tokens(name)
     if (expires := message.headers.get("Expires")) is not None:
         parse_number(expires, "Expires", MAXIMUM_S)
     if (date := message.headers.get("Date")) is not None:
