@@ -23,7 +23,7 @@ class DrainStep(StrEnum):
 
 @dataclass(frozen=True)
 class DrainFacts:
-    """What a drain is judged by; `inactive_since`: since when every look said inactive or absent."""
+    """What a drain is judged by. Since `inactive_since` every look said inactive or absent."""
 
     pod: PodView
     report: ReportView | None

@@ -1,0 +1,48 @@
+"""What the objects of an agent depend on besides its spec."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from callfleet_operator.model import OperatorSettings
+from callfleet_operator.policies.scaling import FleetPlan
+
+from . import Manifest
+
+
+@dataclass(frozen=True)
+class OperatorFacts:
+    """The part of the operator's settings that reaches objects. No networks means anywhere."""
+
+    namespace: str
+    agent_image: str
+    agent_image_pull_policy: str = "IfNotPresent"
+    sip_cidrs: tuple[str, ...] = ()
+    relay_cidrs: tuple[str, ...] = ()
+    metrics_cidrs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything `desired` sees besides the agent and its pools.
+
+    `revisions` are the stored ControllerRevisions by revision; `provider_keys` the API keys by
+    name of the pool.
+    """
+
+    operator: OperatorFacts
+    plan: FleetPlan
+    revisions: Mapping[str, Manifest] = field(default_factory=dict)
+    provider_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def operator_facts(settings: OperatorSettings, proxy: str) -> OperatorFacts:
+    """The facts for agents of one proxy; one that is unknown has no networks."""
+    found = settings.proxy(proxy)
+    return OperatorFacts(
+        namespace=settings.namespace,
+        agent_image=settings.agent_image,
+        agent_image_pull_policy=settings.agent_image_pull_policy,
+        sip_cidrs=found.source_cidrs if found is not None else (),
+        relay_cidrs=found.relay_cidrs if found is not None else (),
+        metrics_cidrs=settings.metrics_cidrs,
+    )
