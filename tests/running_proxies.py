@@ -7,13 +7,15 @@ kernel when the test session ends in any way.
 import asyncio
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import time
+import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import aiohttp
 import pytest
 
 FILES = Path(__file__).parents[1] / "charts" / "callfleet" / "files"
@@ -69,11 +71,25 @@ class RunningProxy:
     def log(self) -> Path:
         return self.folder / f"{self.driver}-{self.sip_port}.log"
 
-    async def start(self) -> None:
-        """Until its remote commands are answered."""
+    def start(self) -> None:
+        """Blocks until its remote commands are answered."""
+        self._launch()
+        self._wait()
+
+    async def start_beside(self) -> None:
+        """The same while the loop, and with it the pods, goes on."""
+        self._launch()
+        await asyncio.to_thread(self._wait)
+
+    async def restart(self) -> None:
+        await asyncio.to_thread(self.stop)
+        await self.start_beside()
+
+    def _launch(self) -> None:
+        # In the caller's own thread: the kernel ends the instance when this thread ends.
         command = {"kamailio": self._kamailio, "opensips": self._opensips}[self.driver]()
         with self.log.open("ab") as output:
-            self.process = subprocess.Popen(  # noqa: ASYNC220
+            self.process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", *command],
                 stdout=output,
                 stderr=output,
@@ -81,19 +97,29 @@ class RunningProxy:
                 cwd=self.folder,
                 start_new_session=True,
             )
-        try:
-            async with asyncio.timeout(_START_WITHIN_S):
-                while not await self._answers():
-                    assert self.process.poll() is None, self.tail()
-                    await asyncio.sleep(0.05)
-        except TimeoutError:
-            pytest.fail(f"{self.driver} did not start:\n{self.tail()}")
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + _START_WITHIN_S
+        while not self._answers():
+            ended = self.process is None or self.process.poll() is not None
+            if ended or time.monotonic() > deadline:
+                pytest.fail(f"{self.driver} did not start:\n{self.tail()}")
+            time.sleep(0.05)
+
+    def freeze(self) -> None:
+        """Every process of the instance stops; the kernel goes on accepting for it."""
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGCONT)
 
     def stop(self) -> None:
         """End the instance and its workers, and wait for that."""
         if self.process is not None:
             with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, 9)
+                os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
             self.process = None
 
@@ -109,6 +135,7 @@ class RunningProxy:
             "CALLFLEET_RPC_PORT": str(self.rpc_port),
             "CALLFLEET_DATABASE_URL": self.database_url.replace("postgresql://", "postgres://"),
             "CALLFLEET_PROBE_INTERVAL": str(self.probe_interval_s),
+            "CALLFLEET_MODULES": _opensips_modules(),
         }
 
     def _kamailio(self) -> list[str]:
@@ -123,17 +150,23 @@ class RunningProxy:
         program = require("opensips")
         return [program, "-F", "-f", str(files / "opensips.cfg"), "-p", render, "-m", "64"]
 
-    async def _answers(self) -> bool:
-        limit = aiohttp.ClientTimeout(total=1)
+    def _answers(self) -> bool:
         headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(self.endpoint, _ANY_CALL[self.driver], headers)
         try:
-            async with (
-                aiohttp.ClientSession(timeout=limit) as session,
-                session.post(self.endpoint, data=_ANY_CALL[self.driver], headers=headers) as answer,
-            ):
-                return "result" in await answer.json(content_type=None)
-        except (aiohttp.ClientError, TimeoutError):
+            with urllib.request.urlopen(request, timeout=1) as answer:
+                return b"result" in answer.read()
+        except OSError:
             return False
+
+
+def _opensips_modules() -> str:
+    """Where a package or a build of one's own put OpenSIPS' modules; empty for the default."""
+    folders = [
+        *Path("/usr/local").glob("lib*/opensips/modules"),
+        *Path("/usr/lib").glob("*/opensips/modules"),
+    ]
+    return f"{folders[0]}/" if folders else ""
 
 
 class TcpTap:
@@ -162,6 +195,10 @@ class TcpTap:
 
     def hang(self) -> None:
         self._flowing.clear()
+
+    @property
+    def hanging(self) -> bool:
+        return not self._flowing.is_set()
 
     def flow(self) -> None:
         self._flowing.set()

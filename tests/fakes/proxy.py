@@ -168,7 +168,7 @@ class FakeProxy:
         return SyncOutcome(
             outcomes,
             seen.instances,
-            in_sync=good and self._only_probes_missing(agents, seen),
+            in_sync=good,
             look_again_s=seen.look_again_s,
         )
 
@@ -327,13 +327,6 @@ class FakeProxy:
         moving = {SeenState.PROBING, SeenState.UNKNOWN}
         open_ = any(state in moving for states in seen.values() for state in states.values())
         return max(self.probe_s, self.settle_s, 0.1) if open_ else None
-
-    def _only_probes_missing(self, agents: Sequence[AgentRows], seen: Observation) -> bool:
-        return all(
-            row.takes_calls or seen.state_of(agent.uid, row.uri).out
-            for agent in agents
-            for row in agent.rows
-        )
 
     @staticmethod
     def _active_of(instance: FakeInstance, set_id: int) -> set[str]:

@@ -91,13 +91,16 @@ class OpenSipsCommands:
         await self._rpc.call("dp_reload")
 
     async def set_state(self, key: Key, held: Held) -> None:
-        params = {"state": _SET_STATE[held], "group": key[0], "address": key[1]}
+        params = {"state": _SET_STATE[held], "group": str(key[0]), "address": key[1]}
         await self._rpc.call("ds_set_state", params)
+        if held is Held.WAITING:
+            # The first "p" on an inactive destination only makes it active, the second probing.
+            await self._rpc.call("ds_set_state", params)
 
 
 def _rows(answer: Any) -> Iterator[tuple[Key, MemoryRow]]:
     for partition in answer["PARTITIONS"]:
         for group in partition.get("SETS", ()):
             for dest in group.get("Destinations", ()):
-                mark = f"weight={dest.get('weight', 1)};{dest.get('attrs') or ''}"
+                mark = f"weight={dest.get('weight', 1)};{dest.get('attr') or ''}"
                 yield (int(group["id"]), str(dest["URI"])), MemoryRow(_HELD[dest["state"]], mark)
