@@ -26,7 +26,8 @@ SILENCE_RMS: Final = 100.0  # about -50 dBFS
 MAX_FLOOR_RMS: Final = 580.0  # about -35 dBFS
 _FLOOR_RISE = 1.005  # for each frame: doubles in 2.8 s
 _RECENT = 512
-_SMOOTHING = 1 / 16
+_SMOOTHING = 1 / 32
+_TARGET_FALL = 0.998  # for each packet: halves in 7 s
 _JITTERS = 3.0  # the target in units of jitter: 3.4 standard deviations of a normal delay
 
 
@@ -111,8 +112,7 @@ class JitterBuffer:
         self, sequence: int, timestamp: int, data: bytes, *, marker: bool, jitter: float
     ) -> Arrival:
         """A packet's sound (s16le); `jitter` is the stream's, in timestamp units."""
-        bounds = self._settings
-        self._target = min(max(_JITTERS * jitter, bounds.min_ms * 8.0), bounds.max_ms * 8.0)
+        self._follow_jitter(jitter)
         if sequence in self._recent:
             self.counters.duplicates += 1
             return Arrival.DUPLICATE
@@ -142,6 +142,13 @@ class JitterBuffer:
         return kind, data
 
     # arrival
+
+    def _follow_jitter(self, jitter: float) -> None:
+        """The target rises at once and falls slowly, so that frames are not left out and put in
+        again all the time."""
+        bounds = self._settings
+        wanted = max(_JITTERS * jitter, self._target * _TARGET_FALL)
+        self._target = min(max(wanted, bounds.min_ms * 8.0), bounds.max_ms * 8.0)
 
     def _follow(self, sequence: int, start: int, samples: int, *, marker: bool) -> bool:
         """Moves the highest sequence number; whether the sender paused before this packet."""

@@ -10,11 +10,14 @@ from callfleet_agent.rtp import Digit, MalformedPacket
 from callfleet_agent.rtp.dtmf import LOST_END_S, DtmfReceiver, DtmfSender, TelephoneEvent
 
 
+Packets = list[tuple[int, int, int, bool]]
+
+
 def event(code: int, duration: int, *, end: bool = False) -> bytes:
     return bytes(TelephoneEvent(code, end, duration))
 
 
-def heard(packets: list[tuple[int, int, int, bool]], until: float | None = None) -> list[Digit]:
+def heard(packets: Packets, until: float | None = None) -> list[Digit]:
     """(timestamp, code, duration, end), 20 ms apart."""
     receiver, digits = DtmfReceiver(), []
     for index, (timestamp, code, duration, end) in enumerate(packets):
@@ -25,9 +28,7 @@ def heard(packets: list[tuple[int, int, int, bool]], until: float | None = None)
     return digits
 
 
-def key(
-    timestamp: int, code: int, packets: int = 3, ends: int = 3
-) -> list[tuple[int, int, int, bool]]:
+def key(timestamp: int, code: int, packets: int = 3, ends: int = 3) -> Packets:
     held = [(timestamp, code, 160 * (index + 1), False) for index in range(packets)]
     return held + [(timestamp, code, 160 * (packets + 1), True)] * ends
 
@@ -77,6 +78,10 @@ def test_a_key_whose_ends_were_all_lost_ends_by_time() -> None:
 
 def test_a_key_whose_ends_were_all_lost_ends_with_the_next_key() -> None:
     assert heard(key(1000, 5, ends=0) + key(3000, 6)) == [Digit("5", 60), Digit("6", 80)]
+
+
+def test_the_same_key_again_after_lost_ends_is_two_digits() -> None:
+    assert heard(key(1000, 5, ends=0) + key(3000, 5)) == [Digit("5", 60), Digit("5", 80)]
 
 
 def test_an_end_after_the_key_ended_by_time_is_not_another_key() -> None:

@@ -50,7 +50,7 @@ def test_the_first_report_comes_after_half_the_interval() -> None:
     first = 2.5 / 1.21828
     assert reporter().poll(sender(), None, first - 0.01) is None
     assert reporter().poll(sender(), None, first + 0.01) is not None
-    assert reporter(0.5).poll(sender(), None, 0.25) is not None
+    assert reporter(1.2).poll(sender(), None, 0.51) is not None
 
 
 def test_who_sent_nothing_reports_as_a_receiver() -> None:
