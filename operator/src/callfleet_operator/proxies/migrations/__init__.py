@@ -41,7 +41,10 @@ def grants(role: str, proxy_role: str | None = None) -> list[str]:
     ]
     if proxy_role is not None:
         proxy = _identifier(proxy_role)
-        statements.append(f"GRANT SELECT ON version, dispatcher, dialplan TO {proxy}")
+        statements += [
+            f"GRANT SELECT ON version, dispatcher, dialplan TO {proxy}",
+            f"GRANT UPDATE ON dispatcher TO {proxy}",  # OpenSIPS keeps its states there
+        ]
     return statements
 
 
