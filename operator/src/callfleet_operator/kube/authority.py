@@ -8,6 +8,7 @@ from callfleet_operator.kube.errors import ConfigurationError
 from callfleet_operator.ports.clock import Clock
 from callfleet_operator.ports.errors import AlreadyExistsError, ConflictError
 from callfleet_operator.ports.kinds import SECRET, Kind, Manifest
+from callfleet_operator.ports.kube import Ref
 
 _log = logging.getLogger(__name__)
 
@@ -17,7 +18,7 @@ CA_SECRET = "callfleet-ca"  # noqa: S105 - the name of an object
 class SecretClient(Protocol):
     async def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None: ...
     async def create(self, manifest: Manifest) -> Manifest: ...
-    async def replace(self, manifest: Manifest) -> Manifest: ...
+    async def patch(self, ref: Ref, patch: Manifest) -> Manifest: ...
 
 
 async def open_authority(
@@ -55,11 +56,11 @@ async def _make(client: SecretClient, installation: str, namespace: str, clock: 
 
 
 async def _renew(client: SecretClient, found: Manifest, renewed: Authority) -> None:
-    version = found["metadata"]["resourceVersion"]
-    wanted = renewed.secret(found["metadata"]["namespace"], CA_SECRET)
-    wanted["metadata"]["resourceVersion"] = version
+    namespace = found["metadata"]["namespace"]
+    wanted = renewed.secret(namespace, CA_SECRET)
+    wanted["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]
     try:
-        await client.replace(wanted)
+        await client.patch(Ref(SECRET, namespace, CA_SECRET), wanted)
         _log.info("the internal CA was renewed", extra={"fingerprint": renewed.ca.fingerprint})
     except ConflictError:
         _log.info("another operator renewed the internal CA")

@@ -26,6 +26,10 @@ class Connection:
     server: str
     tls: ssl.SSLContext | None
     authorization: Callable[[], Awaitable[str]]
+    ca_file: str | None = None
+    certificate_file: str | None = None
+    key_file: str | None = None
+    verified: bool = True
 
 
 async def connect(kubeconfig: Path | None = None) -> Connection:
@@ -38,7 +42,7 @@ async def connect(kubeconfig: Path | None = None) -> Connection:
         if kubeconfig is None:
             load_incluster_config(configuration)  # type: ignore[no-untyped-call]
         else:
-            load = cast(Callable[..., Awaitable[object]], load_kube_config)
+            load = cast("Callable[..., Awaitable[object]]", load_kube_config)
             await load(config_file=str(kubeconfig), client_configuration=configuration)
     except ConfigException as error:
         where = f"kubeconfig {kubeconfig}" if kubeconfig else "service account of this pod"
@@ -57,7 +61,15 @@ def _connection(configuration: Configuration) -> Connection:
 
     server = str(configuration.host).rstrip("/")
     tls = _tls(configuration) if server.startswith("https:") else None
-    return Connection(server, tls, authorization)
+    return Connection(
+        server,
+        tls,
+        authorization,
+        ca_file=configuration.ssl_ca_cert,
+        certificate_file=configuration.cert_file,
+        key_file=configuration.key_file,
+        verified=bool(configuration.verify_ssl),
+    )
 
 
 def _tls(configuration: Configuration) -> ssl.SSLContext:

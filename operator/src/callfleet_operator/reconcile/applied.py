@@ -1,9 +1,9 @@
 """Writes that are made only when they change something, and reads that know what was just written.
 
-An apply that changes nothing costs the API server as much as a write: it is skipped when the hash of what is
-desired is on the object and everything desired is in it. Between a write and its echo in the cache, the
-server's answer stands in for the cache, so that a round that follows at once neither writes twice nor runs
-into its own conflict.
+An apply that changes nothing costs the API server as much as a write: it is skipped when the hash
+of what is desired is on the object and everything desired is in it. Between a write and its echo in
+the cache, the server's answer stands in for the cache, so that a round that follows at once neither
+writes twice nor runs into its own conflict.
 """
 
 import logging
@@ -45,7 +45,9 @@ class Applied:
         self._in_flight.discard(ref)
 
     def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
-        """The object as the cache has it, or as we wrote it when the cache has not heard of that."""
+        """The object as the cache has it, or as we wrote it when the cache has not heard of
+        that.
+        """
         answer = self._answers.get(Ref(kind, namespace, name))
         return answer if answer is not None else self.store.get(kind, namespace, name)
 
@@ -59,7 +61,8 @@ class Applied:
     async def apply_all(self, manifests: Iterable[Manifest]) -> None:
         """Applies what differs, in order. One that is refused does not keep the others back.
 
-        Raises ChildrenError at the end for those refused, and at once what says that the server is away.
+        Raises ChildrenError at the end for those refused, and at once what says that the server is
+        away.
         """
         failures: dict[str, KubeError] = {}
         for manifest in manifests:
@@ -71,7 +74,9 @@ class Applied:
             raise ChildrenError(failures)
 
     async def apply(self, manifest: Manifest) -> bool:
-        """Whether it was written. ConflictError when the live object is newer than what we decided on."""
+        """Whether it was written. ConflictError when the live object is newer than what we decided
+        on.
+        """
         kind, namespace, name = kind_of(manifest), namespace_of(manifest), name_of(manifest)
         live = self.get(kind, namespace, name)
         if live is not None and unchanged(manifest, live):

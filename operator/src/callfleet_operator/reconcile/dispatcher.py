@@ -25,6 +25,7 @@ from callfleet_operator.ports.proxy import (
     SyncOutcome,
     WantedRow,
 )
+from callfleet_operator.reconcile.errors import RowsHeldError, UnreadableError
 
 _log = logging.getLogger(__name__)
 
@@ -38,16 +39,23 @@ class RowMemory:
     """What is known of one agent's rows in its proxy. Lost with the process, read back at once.
 
     `pods` are the addresses of the pods that there are, with a row or without, and their UIDs;
-    `out_since` tells for how long, without a break, a pod has been confirmed to get no calls.
+    `out_since` tells since when (Unix time), without a break, a pod has been confirmed to get no
+    calls. `explained` are pods whose going was seen; `guard` says why rows were not changed.
     """
 
     pods: Mapping[str, str] = field(default_factory=dict)
-    rows: tuple[WantedRow, ...] = ()
+    synced: AgentRows | None = None
     seen: Mapping[str, SeenState] = field(default_factory=dict)
     confirmed: dict[str, SeenState] = field(default_factory=dict)
     out_since: dict[tuple[str, str], float] = field(default_factory=dict)
     outcome: AgentOutcome | None = None
-    gone: bool = False
+    explained: set[str] = field(default_factory=set)
+    guard: str = ""
+
+    @property
+    def rows(self) -> tuple[WantedRow, ...]:
+        """The rows of the last round."""
+        return self.synced.rows if self.synced is not None else ()
 
     def uids(self) -> dict[str, str]:
         return {row.uri: row.pod_uid for row in self.rows} | dict(self.pods)
@@ -124,9 +132,9 @@ class DispatcherSync:
             async with asyncio.timeout(ROUND_LIMIT_S):
                 again = await self._round(self.proxies[name], memory)
         except StaleEpoch:
-            _log.error("the proxy has heard of a newer leader", extra={"proxy": name})  # noqa: TRY400
+            _log.error("the proxy has heard of a newer leader", extra={"proxy": name})
             raise NotLeaderError from None
-        except (ProxyError, TimeoutError) as error:
+        except (ProxyError, RowsHeldError, UnreadableError, TimeoutError) as error:
             self._failed(name, memory, error)
             raise
         if memory.fault is not None:
@@ -161,16 +169,15 @@ class DispatcherSync:
         self, name: str, memory: ProxyMemory, wanted: tuple[AgentRows, ...], outcome: SyncOutcome
     ) -> None:
         changed = set()
-        now = self.clock.monotonic()
+        now = self.clock.wall()
         for rows in wanted:
             known = memory.agent(rows.uid)
-            before = (known.rows, known.gone, known.outcome)
+            before = (known.synced, known.outcome)
             known.forget_others({row.uri: row.pod_uid for row in rows.rows})
-            known.rows, known.gone = rows.rows, rows.gone
-            known.outcome = outcome.agents.get(rows.uid)
+            known.synced, known.outcome = rows, outcome.agents.get(rows.uid)
             uris = known.uris() | set(known.outcome.seen if known.outcome else ())
             news = known.take({uri: outcome.state_of(rows.uid, uri) for uri in uris}, now)
-            if news or before != (known.rows, known.gone, known.outcome):
+            if news or before != (known.synced, known.outcome):
                 changed.add(rows.uid)
         for uid in memory.agents.keys() - {rows.uid for rows in wanted}:
             del memory.agents[uid]
@@ -182,7 +189,7 @@ class DispatcherSync:
             self.wake(name, changed)
 
     def _look(self, name: str, memory: ProxyMemory, observation: Observation) -> None:
-        now = self.clock.monotonic()
+        now = self.clock.wall()
         changed = set()
         for uid in {*memory.agents, *observation.agents}:
             known = memory.agent(uid)
@@ -205,8 +212,12 @@ class DispatcherSync:
 
 def _fault(error: Exception) -> tuple[str, str]:
     """The reason and message of DispatcherSynced. The error's own text may name hosts: not here."""
+    if isinstance(error, RowsHeldError):
+        return "MassDeactivation", str(error)
+    if isinstance(error, UnreadableError):
+        return "AgentUnreadable", str(error)
     if isinstance(error, ProxyMisconfigured):
-        return "ProxyMisconfigured", "The proxy's tables are missing or not ours to write: migrate."
+        return "ProxyMisconfigured", "the SIP proxy's tables are missing or not ours: migrate"
     if isinstance(error, ProxyDatabaseUnavailable):
-        return "DatabaseUnavailable", "The proxy's database does not answer; rows stay as they are."
-    return "ProxyUnavailable", "The proxy could not be read or written; rows stay as they are."
+        return "DatabaseUnavailable", "the SIP proxy's database does not answer"
+    return "ProxyUnavailable", "the SIP proxy could not be written or read"

@@ -18,3 +18,10 @@ class UnreadableError(PortError):
     """
 
     retry = False
+
+
+class RowsHeldError(PortError):
+    """Rows would be lost for no reason that was seen, and what they were is not known either.
+
+    Nothing is written to the proxy until the list of pods is confirmed.
+    """

@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+import uuid
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from callfleet_operator.ports.errors import ConflictError, KubeError, NotLeaderError, PortError
+from callfleet_operator.reconcile.correlation import correlation_id
 from callfleet_operator.reconcile.queue import Backoff, KeyQueue, QueueClosed
 
 _log = logging.getLogger(__name__)
@@ -55,6 +57,7 @@ class Workers(Generic[K]):
 
     async def _round(self, key: K) -> None:
         self.counters.rounds += 1
+        correlation_id.set(str(uuid.uuid4()))
         try:
             async with asyncio.timeout(self.time_limit_s):
                 again = await self.work(key)

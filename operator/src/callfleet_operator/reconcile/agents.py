@@ -1,0 +1,103 @@
+"""One VoiceAgent: gather, decide, apply, report."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from callfleet_operator.ports.kinds import VOICE_AGENT
+from callfleet_operator.ports.kube import Ref
+from callfleet_operator.ports.pods import PodLink
+from callfleet_operator.ports.proxy import AgentRows
+from callfleet_operator.reconcile.applied import Applied
+from callfleet_operator.reconcile.children import Children
+from callfleet_operator.reconcile.deletion import Deletion
+from callfleet_operator.reconcile.errors import ChildrenError, RowsHeldError
+from callfleet_operator.reconcile.facts import FINALIZER, AgentFacts, Gatherer
+from callfleet_operator.reconcile.fleet_rows import FleetRows
+from callfleet_operator.reconcile.pods import PodSteps
+from callfleet_operator.reconcile.report import AgentReport
+from callfleet_operator.reconcile.scaler import Scaler
+
+
+@dataclass
+class AgentReconciler:
+    """`sync(proxy)` asks for a round of a proxy."""
+
+    applied: Applied
+    gatherer: Gatherer
+    children: Children
+    steps: PodSteps
+    rows: FleetRows
+    scaler: Scaler
+    report: AgentReport
+    deletion: Deletion
+    links: PodLink
+    sync: Callable[[str], None]
+
+    async def reconcile(self, ref: Ref) -> float | None:
+        """The seconds after which to look again. Raises PortErrors, after what could be done."""
+        manifest = self.applied.get(VOICE_AGENT, ref.namespace, ref.name)
+        if manifest is None:
+            self._forget(ref)
+            return None
+        facts = self.gatherer.facts(manifest)
+        if not facts.deleting:
+            facts = await self._hold(facts)
+
+        again = await self.steps.take(facts)
+        wanted = self._dispatch(facts)
+        refused, due = await self._apply(facts)
+        later = await self._tell(facts, wanted, refused)
+        if refused is not None:
+            raise refused
+        return soonest(again, due, later)
+
+    async def _hold(self, facts: AgentFacts) -> AgentFacts:
+        """With our finalizer, before anything is made that would have to be taken away again."""
+        metadata = facts.manifest["metadata"]
+        finalizers = list(metadata.get("finalizers") or ())
+        if FINALIZER in finalizers:
+            return facts
+        patch = {
+            "resourceVersion": metadata["resourceVersion"],
+            "finalizers": [*finalizers, FINALIZER],
+        }
+        held = await self.applied.patch(facts.ref, {"metadata": patch})
+        return replace(facts, manifest=held)
+
+    async def _apply(self, facts: AgentFacts) -> tuple[ChildrenError | None, float | None]:
+        """What was refused, and the seconds after which scaling or deletion goes on."""
+        try:
+            if facts.deleting:
+                return None, await self.deletion.step(facts)
+            await self.children.apply(facts)
+        except ChildrenError as error:
+            return error, None
+        return None, await self.scaler.scale(facts)
+
+    def _dispatch(self, facts: AgentFacts) -> AgentRows | None:
+        """Asks for a round when the proxy does not have what is wanted; None when rows are held."""
+        if facts.proxy is None:
+            return None
+        try:
+            wanted = self.rows.of(facts)
+        except RowsHeldError:
+            return None
+        if wanted != facts.memory.synced:
+            self.sync(facts.agent.spec.sip.proxy)
+        return wanted
+
+    async def _tell(
+        self, facts: AgentFacts, wanted: AgentRows | None, refused: ChildrenError | None
+    ) -> float | None:
+        if facts.deleting and not self.deletion.holds(facts):
+            return None
+        return await self.report.write(facts, wanted, refused)
+
+    def _forget(self, ref: Ref) -> None:
+        self.links.want(ref.namespace, ref.name, {})
+        self.report.status.forget(ref)
+        self.scaler.forget(ref)
+
+
+def soonest(*seconds: float | None) -> float | None:
+    return min((each for each in seconds if each is not None), default=None)

@@ -1,0 +1,129 @@
+"""The objects that an agent owns: which there shall be, and which are left over."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from callfleet_operator.model import OperatorSettings
+from callfleet_operator.ports.certificates import LeafIssuer
+from callfleet_operator.ports.kinds import (
+    CONFIG_MAP,
+    CONTROLLER_REVISION,
+    DEPLOYMENT,
+    NETWORK_POLICY,
+    POD_DISRUPTION_BUDGET,
+    SECRET,
+    SERVICE,
+    SERVICE_ACCOUNT,
+    Kind,
+    Manifest,
+    kind_of,
+    name_of,
+)
+from callfleet_operator.reconcile.applied import Applied
+from callfleet_operator.reconcile.facts import AgentFacts
+from callfleet_operator.reconcile.pools import PoolKeys, pools_of
+from callfleet_operator.reconcile.secrets import SecretShelf, owned_by
+from callfleet_operator.reconcile.views import REVISION_LABEL, timestamp
+from callfleet_operator.resources.apply import with_hash
+from callfleet_operator.resources.desired import desired
+from callfleet_operator.resources.facts import Facts, operator_facts
+from callfleet_operator.resources.names import keys_secret_name, metadata, tls_secret_name
+
+# The order in which they go: pods must lose their Deployment first and their NetworkPolicy last.
+OWNED: tuple[Kind, ...] = (
+    DEPLOYMENT,
+    POD_DISRUPTION_BUDGET,
+    SERVICE,
+    CONFIG_MAP,
+    CONTROLLER_REVISION,
+    SERVICE_ACCOUNT,
+    NETWORK_POLICY,
+)
+KEPT_REVISIONS = 5
+
+
+@dataclass
+class Children:
+    applied: Applied
+    settings: OperatorSettings
+    keys: PoolKeys
+    issuer: LeafIssuer
+    secrets: SecretShelf
+
+    def desired(self, facts: AgentFacts) -> list[Manifest]:
+        """What shall be there, in the order in which it is applied."""
+        agent = facts.agent
+        pools = pools_of(agent, self.applied.store)
+        return desired(
+            agent,
+            pools,
+            Facts(
+                operator=operator_facts(self.settings, agent.spec.sip.proxy),
+                plan=facts.plan,
+                revisions=self._stored(facts),
+                provider_keys=self.keys.of(facts.ref.namespace, pools),
+            ),
+        )
+
+    async def apply(self, facts: AgentFacts) -> None:
+        """Raises ChildrenError for what was refused, and what says that the server is away."""
+        await self._certify(facts)
+        wanted = self.desired(facts)
+        for secret in [item for item in wanted if item["kind"] == SECRET.kind]:
+            await self.secrets.apply(secret)
+        wanted = [item for item in wanted if item["kind"] != SECRET.kind]
+        await self.applied.apply_all(wanted)
+        names = {(manifest["kind"], name_of(manifest)) for manifest in wanted}
+        for leftover in self._leftovers(facts, names):
+            await self.applied.delete(leftover)
+
+    def existing(self, facts: AgentFacts, kind: Kind) -> list[Manifest]:
+        """Children of a kind: labelled, and owned by this very agent."""
+        found = self.applied.of_agent(kind, facts.ref.namespace, facts.ref.name)
+        return [item for item in found if owned_by(item, facts.uid)]
+
+    def _stored(self, facts: AgentFacts) -> dict[str, Manifest]:
+        revisions = self.existing(facts, CONTROLLER_REVISION)
+        return {revision: item for item in revisions if (revision := revision_label(item))}
+
+    async def remove_secrets(self, facts: AgentFacts) -> bool:
+        """Whether there were any."""
+        names = (tls_secret_name(facts.agent), keys_secret_name(facts.agent))
+        removed = [
+            await self.secrets.remove(facts.ref.namespace, name, facts.uid) for name in names
+        ]
+        return any(removed)
+
+    async def _certify(self, facts: AgentFacts) -> None:
+        """The certificate of the agent's pods, made anew when there is none that is good."""
+        name = tls_secret_name(facts.agent)
+        live = await self.secrets.look(facts.ref.namespace, name)
+        leaf = self.issuer.issue(facts.ref.namespace, facts.ref.name, live)
+        if leaf is not None:
+            ours = metadata(facts.agent, name)
+            ours["annotations"] = leaf["metadata"]["annotations"]
+            await self.secrets.apply(with_hash(leaf | {"metadata": ours}))
+
+    def _leftovers(self, facts: AgentFacts, names: set[tuple[str, str]]) -> Iterator[Manifest]:
+        """Empty Deployments of former revisions, and revisions beyond those kept for rollback."""
+        in_use = set(facts.plan.revisions) | {pod.revision for pod in facts.pods}
+        kept = in_use | set(self._newest(facts))
+        for kind in (DEPLOYMENT, CONTROLLER_REVISION, CONFIG_MAP):
+            for item in self.existing(facts, kind):
+                revision = revision_label(item)
+                if not revision or (kind_of(item).kind, name_of(item)) in names:
+                    continue
+                if revision not in (in_use if kind == DEPLOYMENT else kept):
+                    yield item
+
+    def _newest(self, facts: AgentFacts) -> list[str]:
+        stored = self._stored(facts)
+        ages = {
+            revision: timestamp(item["metadata"].get("creationTimestamp")) or 0.0
+            for revision, item in stored.items()
+        }
+        return sorted(ages, key=lambda revision: -ages[revision])[:KEPT_REVISIONS]
+
+
+def revision_label(manifest: Manifest) -> str:
+    return str((manifest["metadata"].get("labels") or {}).get(REVISION_LABEL, ""))
