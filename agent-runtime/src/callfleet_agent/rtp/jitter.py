@@ -26,6 +26,7 @@ SILENCE_RMS: Final = 100.0  # about -50 dBFS
 MAX_FLOOR_RMS: Final = 580.0  # about -35 dBFS
 _FLOOR_RISE = 1.005  # for each frame: doubles in 2.8 s
 _RECENT = 512
+_TOLERANCE = 0.75 * FRAME_SAMPLES
 _SMOOTHING = 1 / 32
 _TARGET_FALL = 0.998  # for each packet: halves in 7 s
 _JITTERS = 3.0  # the target in units of jitter: 3.4 standard deviations of a normal delay
@@ -126,18 +127,17 @@ class JitterBuffer:
             self.counters.late += 1
             return Arrival.LATE
         insort(self._pieces, piece)
-        self._limit_backlog(cursor)
         return Arrival.QUEUED
 
     def pop(self) -> tuple[FrameKind, bytes]:
         """The frame of this tick, 160 samples."""
         if self._cursor is None:
             return FrameKind.NOISE, self._concealer.silence(FRAME_SAMPLES)
-        self._cursor = self._steered(self._cursor)
+        self._cursor = self._steered(self._limited(self._cursor))
         if self._repeats_silence():
             return FrameKind.CONCEALED, self._level.frame
         kind, data = self._frame(self._cursor)
-        self._level.watch(data)
+        self._level.watch(kind, data)
         self.counters.concealed_frames += kind is FrameKind.CONCEALED
         return kind, data
 
@@ -161,7 +161,7 @@ class JitterBuffer:
             gap = start - self._last_end
             if gap < -FRAME_SAMPLES:  # sequence numbers go on, timestamps go back
                 self._resync()
-            pause = marker or self._paused or (ahead == 1 and gap > 0)
+            pause = marker or self._paused or self._cursor is None or (ahead == 1 and gap > 0)
         self._highest, self._last_end, self._paused = sequence, start + samples, False
         return pause
 
@@ -181,17 +181,6 @@ class JitterBuffer:
             self._cursor = max(self._cursor, min(piece.start, self._cursor + self._waited))
             self._waited = 0
         return self._cursor
-
-    def _limit_backlog(self, cursor: int) -> None:
-        newest = self._pieces[-1]
-        if newest.end - cursor <= self._settings.backlog_ms * 8:
-            return
-        self._cursor = newest.start - self._whole_frames(self._target)
-        self._mean_slack = float(newest.start - self._cursor)
-        before = len(self._pieces)
-        self._pieces = [piece for piece in self._pieces if piece.end > self._cursor]
-        self.counters.discarded += before - len(self._pieces)
-        self.counters.resyncs += 1
 
     @staticmethod
     def _whole_frames(samples: float) -> int:
@@ -237,9 +226,22 @@ class JitterBuffer:
 
     # steering
 
+    def _limited(self, cursor: int) -> int:
+        """Gives up what is too old after a burst, or a jump of the timestamps."""
+        if not self._pieces or self._pieces[-1].end - cursor <= self._settings.backlog_ms * 8:
+            return cursor
+        newest = self._pieces[-1]
+        cursor = newest.start - self._whole_frames(self._target)
+        self._mean_slack = float(newest.start - cursor)
+        before = len(self._pieces)
+        self._pieces = [piece for piece in self._pieces if piece.end > cursor]
+        self.counters.discarded += before - len(self._pieces)
+        self.counters.resyncs += 1
+        return cursor
+
     def _steered(self, cursor: int) -> int:
-        """Leaves out a frame of silence when packets come too early by one."""
-        if self._mean_slack - self._target < FRAME_SAMPLES:
+        """Leaves out a frame of silence when packets come too early by most of one."""
+        if self._mean_slack - self._target < _TOLERANCE:
             return cursor
         after = cursor + FRAME_SAMPLES
         ahead = self._peek(cursor)
@@ -261,8 +263,8 @@ class JitterBuffer:
 
     def _repeats_silence(self) -> bool:
         """Plays a silent frame again when packets come too late by most of one."""
-        early = self._target - self._mean_slack >= 0.75 * FRAME_SAMPLES
-        if not (early and self._pieces and self._level.quiet):
+        due = self._target - self._mean_slack >= _TOLERANCE
+        if not (due and self._pieces and self._level.quiet):
             return False
         self._mean_slack += FRAME_SAMPLES
         self.counters.inserted_frames += 1
@@ -274,20 +276,24 @@ class _Level:
 
     def __init__(self, frame: bytes) -> None:
         self.frame = frame
-        self.quiet = True
-        self._floor = SILENCE_RMS
+        self.quiet = False
+        self._floor = SILENCE_RMS / 2
 
-    def watch(self, frame: bytes) -> None:
-        level = rms(frame)
-        self._floor = min(max(level, 1.0), self._floor * _FLOOR_RISE, MAX_FLOOR_RMS)
-        self.frame, self.quiet = frame, level <= self._threshold
+    def watch(self, kind: FrameKind, frame: bytes) -> None:
+        """Only real frames tell of the line, and only they are played again."""
+        self.quiet = False
+        if kind is FrameKind.REAL:
+            level = rms(frame)
+            lowest = min(max(level, SILENCE_RMS / 2), self._floor * _FLOOR_RISE)
+            self._floor = min(lowest, MAX_FLOOR_RMS)
+            self.frame, self.quiet = frame, level <= self._threshold
 
     def is_silent(self, frame: bytes) -> bool:
         return rms(frame) <= self._threshold
 
     @property
     def _threshold(self) -> float:
-        return max(SILENCE_RMS, 2 * self._floor)
+        return 2 * self._floor
 
 
 def _kind(real: int, *, made_up: bool) -> FrameKind:

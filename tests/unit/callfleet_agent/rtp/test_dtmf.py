@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from callfleet_agent.rtp import Digit, MalformedPacket
 from callfleet_agent.rtp.dtmf import LOST_END_S, DtmfReceiver, DtmfSender, TelephoneEvent
 
-
 Packets = list[tuple[int, int, int, bool]]
 
 
