@@ -26,6 +26,7 @@ import yaml
 
 from callfleet_hack.cache import REPOSITORY, tools_dir
 from callfleet_hack.control_plane import ControlPlane, control_plane
+from proxy_rigs import installed, make_rig, rig  # noqa: F401
 
 START_WITHIN_S = 60.0
 
