@@ -111,7 +111,10 @@ class MediaSession:
 
     def receive_rtp(self, data: bytes, source: Address, now: float) -> None:
         """A datagram of the RTP port; what is malformed or a stranger's is dropped and counted."""
+        before = self._receiver.ssrc
         collided = self._receiver.receive(data, source, now, ours=self._sender.ssrc)
+        if self._receiver.ssrc != before:
+            self._reporter.forget_source()
         if collided:
             self._sender.restart(self._rng.getrandbits(32))
 

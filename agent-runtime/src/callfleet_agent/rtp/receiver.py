@@ -59,11 +59,12 @@ class MediaReceiver:
         if not self.latch.accepts(source, packet.ssrc, now):
             self.strangers += 1
             return False
-        if self._is_new_source(packet):
-            return packet.ssrc == ours
-        self.last_heard = now
-        self.packets += 1
-        self._take(packet, now)
+        statistics = self._believed(packet)
+        if statistics is not None:
+            self.last_heard = now
+            self.packets += 1
+            if self._receiving:
+                self._take(packet, statistics, now)
         return packet.ssrc == ours
 
     def receive_rtcp(self, data: bytes, source: Address) -> tuple[RtcpPacket, ...]:
@@ -107,33 +108,30 @@ class MediaReceiver:
             return None
         return packet
 
-    def _is_new_source(self, packet: RtpPacket) -> bool:
-        """Another SSRC is believed once two packets of it follow each other (RFC 3550, 6.2.1)."""
+    def _believed(self, packet: RtpPacket) -> SourceStatistics | None:
+        """The packet's source. None for another SSRC than so far, until two packets of it follow
+        each other (RFC 3550, 6.2.1)."""
         known = self.statistics
         if known is None:
-            self._begin(packet)
-            return False
+            return self._begin(packet)
         if packet.ssrc == known.ssrc:
-            return False
+            return known
         expected, self._candidate = (
             self._candidate,
             (packet.ssrc, next_sequence(packet.sequence)),
         )
         if expected != (packet.ssrc, packet.sequence):
-            return True
-        self._begin(packet)
-        return False
+            return None
+        return self._begin(packet)
 
-    def _begin(self, packet: RtpPacket) -> None:
+    def _begin(self, packet: RtpPacket) -> SourceStatistics:
         self.statistics = SourceStatistics(packet.ssrc, packet.sequence)
         self.jitter.reset()
         self._digits += self._keys.reset()
         self._candidate = None
+        return self.statistics
 
-    def _take(self, packet: RtpPacket, now: float) -> None:
-        statistics = self.statistics
-        if statistics is None or not self._receiving:
-            return
+    def _take(self, packet: RtpPacket, statistics: SourceStatistics, now: float) -> None:
         is_sound = packet.payload_type in self._laws
         if not statistics.update(packet.sequence, packet.timestamp, now, measured=is_sound):
             return

@@ -279,7 +279,7 @@ class LinkServer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.to_thread(Path(self._path).unlink, missing_ok=True)
+        _forget(self._path)
 
     def _offered(self, link: WorkerLink) -> None:
         task = asyncio.get_running_loop().create_task(self._run(link))
@@ -297,3 +297,7 @@ class LinkServer:
             link.abort()
         finally:
             link.close()
+
+
+def _forget(path: str) -> None:
+    Path(path).unlink(missing_ok=True)
