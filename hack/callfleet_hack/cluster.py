@@ -6,13 +6,13 @@ import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from callfleet_hack import kind_cluster
-from callfleet_hack.cache import cache_dir, cluster_dir, locked, write_atomically
+from callfleet_hack import kind_cluster, stored_image
+from callfleet_hack.cache import cluster_dir, locked, write_atomically
 from callfleet_hack.console import say, step
 from callfleet_hack.errors import CommandFailedError, HackError
 from callfleet_hack.image_store import Buildah, Docker, reference, require_image
 from callfleet_hack.node import down as node_down
-from callfleet_hack.node import oci, process, runtime, settings, traces
+from callfleet_hack.node import process, runtime, settings, traces
 from callfleet_hack.node import up as node_up
 
 
@@ -32,11 +32,11 @@ def up() -> Path:
     return kubeconfig
 
 
-def down() -> None:
+def down(*, images: bool = False) -> None:
     with _locked():
         if (cluster_dir() / "boot").exists() or not uses_kind():
             with step("take the node down"):
-                node_down.down()
+                node_down.down(images=images)
         else:
             kind_cluster.down()
 
@@ -89,33 +89,29 @@ def _load_into_node(store: Docker | Buildah, image: str, identity: str) -> None:
         say(f"  ✓ {image} is there already")
         return
     with step(f"load {image}"):
-        if isinstance(store, Docker):
-            _import_from_docker(store, image)
-        else:
-            _import_from_buildah(store, image)
+        if isinstance(store, Docker) or not _import_layers(store, image):
+            _import_whole(store, image)
     known[image] = [identity, runtime.images()[image]]
     write_atomically(file, json.dumps(known))
 
 
-def _import_from_docker(store: Docker, image: str) -> None:
+def _import_whole(store: Docker | Buildah, image: str) -> None:
     archive = cluster_dir() / "image.tar"
     store.save(image, archive)
     runtime.import_archive(archive)
     archive.unlink()
 
 
-def _import_from_buildah(store: Buildah, image: str) -> None:
-    """Without the layers that the node has; with all of them if it lost one meanwhile."""
-    blobs, archive = cache_dir() / "images" / "blobs", cluster_dir() / "image.tar"
-    store.push(image, blobs)
-    manifest = oci.adopt(blobs, image)
-    oci.write_archive(blobs, image, manifest, archive, runtime.content())
+def _import_layers(store: Buildah, image: str) -> bool:
+    """Only what the node lacks; whether that worked."""
     try:
-        runtime.import_archive(archive)
-    except CommandFailedError:
-        oci.write_archive(blobs, image, manifest, archive, set())
-        runtime.import_archive(archive)
-    archive.unlink()
+        found = stored_image.find(store.root(), image)
+        present = runtime.content()
+        runtime.import_stream(lambda pipe: stored_image.write_archive(found, image, pipe, present))
+    except (stored_image.StoredImageError, CommandFailedError) as error:
+        say(f"  … all of {image} is sent: {error}")
+        return False
+    return True
 
 
 def _locked() -> AbstractContextManager[None]:

@@ -18,7 +18,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="bring it up, or heal it; prints the KUBECONFIG")
-    commands.add_parser("down", help="take it down and leave nothing behind")
+    down = commands.add_parser("down", help="take it down; only images stay, in the cache")
+    down.add_argument("--images", action="store_true", help="remove the images too")
     commands.add_parser("status", help="what runs; exit status 1 unless all of it does")
     commands.add_parser("verify-clean", help="after down: compare the machine with before up")
     load = commands.add_parser("load-image", help="give it images of this machine")
@@ -38,7 +39,7 @@ def main() -> int:
         case "up":
             print(f"export KUBECONFIG={cluster.up()}")
         case "down":
-            cluster.down()
+            cluster.down(images=arguments.images)
         case "status":
             return 0 if cluster.status() else 1
         case "verify-clean":

@@ -1,5 +1,6 @@
 """Images on this machine, in Docker's store or buildah's."""
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,10 +38,13 @@ class Buildah:
         command = ["inspect", "--type", "image", "--format", "{{.FromImageID}}", image]
         return _or_none([str(required("buildah")), *command])
 
-    def push(self, image: str, folder: Path) -> None:
-        """Into a folder of blobs, where those that are there already are not written again."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self.run("push", "--quiet", "--disable-compression", image, f"dir:{folder}")
+    def save(self, image: str, target: Path) -> None:
+        target.unlink(missing_ok=True)
+        self.run("push", "--quiet", image, f"docker-archive:{target}:{image}")
+
+    def root(self) -> Path:
+        """Where the store is."""
+        return Path(json.loads(self.run("info"))["store"]["GraphRoot"])
 
     def run(self, *arguments: str | Path, timeout_s: float = 3600) -> str:
         env = {"BUILDAH_ISOLATION": "chroot", "STORAGE_DRIVER": _storage_driver()}

@@ -2,6 +2,7 @@
 
 import argparse
 
+from callfleet_hack.errors import HackError
 from callfleet_hack.images.build import build
 from callfleet_hack.images.context import IMAGES
 
@@ -13,17 +14,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("build", help="build what changed; prints the references")
-    command.add_argument(
-        "images", nargs="*", default=["all"], choices=[*IMAGES, "all"], metavar="IMAGE",
-        help=f"{', '.join(IMAGES)}, or all",
-    )  # fmt: skip
+    known = [*IMAGES, "all"]
+    command.add_argument("images", nargs="*", metavar="IMAGE", help=", ".join(known))
     command.add_argument("--tag", default="dev")
     return parser
 
 
 def main() -> int:
     arguments = _parser().parse_args()
-    names = list(IMAGES) if "all" in arguments.images else arguments.images
+    unknown = set(arguments.images) - {*IMAGES, "all"}
+    if unknown:
+        raise HackError(f"no image is called {unknown.pop()}; there are: {', '.join(IMAGES)}")
+    everything = not arguments.images or "all" in arguments.images
+    names = list(IMAGES) if everything else arguments.images
     for reference in build(names, arguments.tag):
         print(reference)
     return 0

@@ -14,8 +14,11 @@ from callfleet_hack.node import network, process, runtime, settings, traces
 ATTEMPTS = 50
 
 
-def down() -> None:
-    """Nothing is asked of the cluster itself, so that a broken one goes as well as a good one."""
+def down(*, images: bool = False) -> None:
+    """Take away all of it, and its `images` if asked for.
+
+    Nothing is asked of the cluster itself, so that a broken one goes as well as a good one.
+    """
     if not cluster_dir().exists():
         return
     if os.geteuid() != 0:
@@ -24,7 +27,6 @@ def down() -> None:
     for name in ("kubelet", "kube-proxy", "kube-scheduler", "kube-controller-manager"):
         process.stop(name)
     _end_pods()
-    process.stop("containerd")
     process.stop("kube-apiserver")
     process.stop("etcd")
     unmount_below(cluster_dir())
@@ -32,6 +34,8 @@ def down() -> None:
     _restore_sysctls(before)
     _remove_cgroups()
     _keep_logs()
+    if images:
+        _remove(settings.image_dir())
     _remove(cluster_dir())
     for folder in settings.FOREIGN_FOLDERS:
         if folder.exists() and str(folder) not in before.get("folder", []):
@@ -61,6 +65,8 @@ def _end_pods() -> None:
         for pid in pids:
             _kill(pid, signal.SIGKILL)
         time.sleep(0.02)
+    if not runtime.forget_containers():
+        _remove(settings.image_dir())
     process.stop("containerd")
     for pid in runtime.shim_pids():
         _kill(pid, signal.SIGKILL)

@@ -1,12 +1,15 @@
 """containerd and its network plugins, with every file of theirs under the cluster's folder."""
 
 import json
+import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 from callfleet_hack.cache import cluster_dir, write_atomically
 from callfleet_hack.command import output, required, succeeds
-from callfleet_hack.errors import HackError
+from callfleet_hack.errors import CommandFailedError, HackError
 from callfleet_hack.node import process, settings
 from callfleet_hack.node.archive import write_image
 
@@ -20,7 +23,7 @@ def config() -> str:
     cri = 'plugins."io.containerd.grpc.v1.cri"'
     return f"""\
 version = 2
-root = "{folder / "root"}"
+root = "{settings.image_dir()}"
 state = "{folder / "state"}"
 disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs",
   "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.devmapper",
@@ -88,6 +91,25 @@ def images() -> dict[str, str]:
     return {words[0]: words[2] for words in map(str.split, lines) if len(words) > 2}
 
 
+def import_stream(write: Callable[[IO[bytes]], None]) -> None:
+    """Give `ctr` an archive without a file of it in between; `write` gets the pipe."""
+    command = [str(word) for word in (*_ctr(), "images", "import", "-")]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as importer:
+        if importer.stdin is None or importer.stderr is None:
+            raise AssertionError("both are pipes")
+        broken = None
+        try:
+            write(importer.stdin)
+            importer.stdin.close()
+        except BrokenPipeError as error:
+            broken = error
+        message = importer.stderr.read().decode(errors="replace")
+    if importer.returncode or broken:
+        raise CommandFailedError("ctr images import", importer.returncode, message)
+
+
 def import_archive(archive: Path) -> None:
     output([*_ctr(), "images", "import", archive], timeout_s=300)
 
@@ -109,7 +131,7 @@ def ensure_program_image(reference: str, program: Path) -> None:
 
 def imported_file() -> Path:
     """Which build of each image the node was given, for `load-image` to skip it next time."""
-    return settings.containerd_dir() / "imported.json"
+    return settings.image_dir() / "imported.json"
 
 
 def _ctr() -> list[str | Path]:
@@ -121,6 +143,19 @@ def _plugin_folder() -> Path:
         if (folder / "host-local").exists():
             return folder
     raise HackError("the CNI plugins are missing (containernetworking-plugins)")
+
+
+def forget_containers() -> bool:
+    """Leave containerd with its images only; whether that worked. Their processes are dead."""
+    try:
+        for identity in output([*_ctr(), "tasks", "list", "--quiet"], timeout_s=20).split():
+            succeeds([*_ctr(), "tasks", "delete", "--force", identity], timeout_s=20)
+        known = output([*_ctr(), "containers", "list", "--quiet"], timeout_s=20).split()
+        if known:
+            output([*_ctr(), "containers", "delete", *known], timeout_s=60)
+    except HackError:
+        return False
+    return True
 
 
 def shim_sockets() -> list[Path]:

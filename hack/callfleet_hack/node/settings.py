@@ -3,7 +3,7 @@
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from callfleet_hack.cache import cluster_dir
+from callfleet_hack.cache import cache_dir, cluster_dir
 from callfleet_hack.servers import Layout
 
 NODE_ADDRESS = "10.89.0.1"
@@ -60,6 +60,11 @@ def containerd_dir() -> Path:
 
 def containerd_socket() -> Path:
     return containerd_dir() / "containerd.sock"
+
+
+def image_dir() -> Path:
+    """containerd's images and their snapshots: a cache, kept when the node goes."""
+    return cache_dir() / "node-images"
 
 
 def kubelet_dir() -> Path:
