@@ -31,15 +31,13 @@ def _difference(old: Any, new: Any, path: str) -> str | None:
     if old == new:
         return None
     if isinstance(old, dict) and isinstance(new, dict):
-        for name in [*new, *(name for name in old if name not in new)]:
-            found = _difference(old.get(name), new.get(name), f"{path}.{name}")
-            if found is not None:
-                return found
+        names = [*new, *(name for name in old if name not in new)]
+        name = next(name for name in names if old.get(name) != new.get(name))
+        return _difference(old.get(name), new.get(name), f"{path}.{name}")
     if isinstance(old, list) and isinstance(new, list):
         for place, (former, latter) in enumerate(zip(old, new, strict=False)):
-            found = _difference(former, latter, f"{path}[{place}]")
-            if found is not None:
-                return found
+            if former != latter:
+                return _difference(former, latter, f"{path}[{place}]")
     return path
 
 
