@@ -15,6 +15,7 @@ from callfleet_operator.resources.apply import HASH_ANNOTATION, is_subset, manif
 from callfleet_operator.resources.desired import desired
 from callfleet_operator.resources.facts import Facts, OperatorFacts
 from callfleet_operator.resources.revision import revision_of
+from vectors.manifests.quantities import QUANTITIES
 from vectors.manifests.table import good_manifests
 
 PLURALS = {
@@ -134,3 +135,16 @@ def test_names_fit_for_the_longest_agent(kube: Kube, namespace: str) -> None:
     for child in children(agent):
         kube.apply(path_of(child), child)
     assert len(names.tls_secret_name(agent)) <= 63
+
+
+def test_amounts_are_written_back_as_we_write_them(kube: Kube, namespace: str) -> None:
+    quotas = f"/api/v1/namespaces/{namespace}/resourcequotas"
+    for place, (written, canonical) in enumerate(QUANTITIES):
+        quota = {
+            "apiVersion": "v1",
+            "kind": "ResourceQuota",
+            "metadata": {"name": f"q{place}"},
+            "spec": {"hard": {"limits.memory": written}},
+        }
+        stored = kube.must("POST", f"{quotas}?dryRun=All", quota)
+        assert stored["spec"]["hard"]["limits.memory"] == canonical, written

@@ -32,11 +32,9 @@ def canonical_quantity(text: str) -> str:
 def _written(value: Fraction, scale: Mapping[str, Fraction]) -> str:
     if value == 0:
         return "0"
-    for suffix, factor in reversed(list(scale.items())):
-        whole = value / factor
-        if whole.denominator == 1:
-            return f"{whole}{suffix}"
-    raise AssertionError("the smallest suffix divides every amount")
+    scaled = ((value / factor, suffix) for suffix, factor in reversed(list(scale.items())))
+    whole, suffix = next(found for found in scaled if found[0].denominator == 1)
+    return f"{whole}{suffix}"
 
 
 def canonical_resources(amounts: Mapping[str, str]) -> dict[str, str]:

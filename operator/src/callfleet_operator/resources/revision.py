@@ -51,8 +51,16 @@ def revision_of(agent: VoiceAgent) -> str:
     data = agent.spec.model_dump(
         mode="json", by_alias=True, include=_OF_PODS, exclude_defaults=True
     )
-    text = json.dumps(data, sort_keys=True, separators=(",", ":"))
+    text = json.dumps(_pruned(data), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def _pruned(data: dict[str, Any]) -> dict[str, Any]:
+    """Without the objects that are empty because what differs in them is not of pods."""
+    pruned = {
+        name: _pruned(value) if isinstance(value, dict) else value for name, value in data.items()
+    }
+    return {name: value for name, value in pruned.items() if value != {}}
 
 
 def settings_text(agent: VoiceAgent) -> str:
