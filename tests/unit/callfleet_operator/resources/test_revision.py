@@ -25,7 +25,7 @@ def agent(**spec: Any) -> VoiceAgent:
     return load_voice_agent(merged(SMALLEST["VoiceAgent"], change))
 
 
-SAME = [
+SAME: list[dict[str, Any]] = [
     {"replicas": 9},
     {"sip": {"numbers": ["+15550100"]}},
     {"sip": {"proxy": "branch"}},
@@ -35,7 +35,7 @@ SAME = [
     {"dialog": {"bargeIn": True}},  # the default, written out
     {"pod": {"labels": {}}},
 ]
-NEW = [
+NEW: list[dict[str, Any]] = [
     {"sip": {"media": "relay"}},
     {"sip": {"codecs": ["PCMA", "PCMU"]}},
     {"sip": {"transports": ["UDP"]}},
