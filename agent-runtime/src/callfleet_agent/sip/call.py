@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from callfleet_agent.sip.bodies import DTMF_RELAY, SDP, dtmf_body
+from callfleet_agent.sip.call_refresh import CallRefresh
 from callfleet_agent.sip.call_states import CallInput, CallState, next_state
 from callfleet_agent.sip.caller import CallerId
 from callfleet_agent.sip.client_invite import ClientInvite
@@ -16,25 +17,18 @@ from callfleet_agent.sip.dialog import Dialog
 from callfleet_agent.sip.errors import LocalProtocolError
 from callfleet_agent.sip.events import CallEnded, EndCause
 from callfleet_agent.sip.fields.reason import Reason
-from callfleet_agent.sip.fields.session_timer import SessionExpires
 from callfleet_agent.sip.fields.token_list import format_tokens
 from callfleet_agent.sip.fields.warning import Warning as WarningField
 from callfleet_agent.sip.message import Request, Response
 from callfleet_agent.sip.responses import make_response
 from callfleet_agent.sip.sdp import Origin, SessionDescription
 from callfleet_agent.sip.server_invite import ServerInvite
-from callfleet_agent.sip.session_timer import (
-    LOCAL,
-    Session,
-    SessionTimer,
-    agree_as_client,
-    agree_as_server,
-    headers_as_server,
-)
 from callfleet_agent.sip.settings import ALLOWED_METHODS, SUPPORTED_EXTENSIONS, Peer, bracketed
 from callfleet_agent.sip.timers import Timer
 from callfleet_agent.sip.transaction import ServerTransaction
 from callfleet_agent.sip.transaction_layer import Handlers, TransactionLayer
+
+__all__ = ["Call", "CallContext", "CallInfo", "CallState"]
 
 Field = tuple[str, str]
 
@@ -87,7 +81,7 @@ class Call:
         self.client_invite: ClientInvite | None = None
         self.update: ServerTransaction | None = None
         self.retry: Timer | None = None
-        self.session = SessionTimer(self.core, self._refresh, self._expire)
+        self.session = CallRefresh(self)
         self._session_id = self.core.random.getrandbits(31)
         self._hang_up_reason: str | None = None
         self._sdp_version = -1
@@ -107,12 +101,12 @@ class Call:
     def answer(self, description: SessionDescription, *, now: float) -> None:
         """200 to the INVITE, re-INVITE or UPDATE that waits; our offer when it brought none."""
         self.core.now = now
-        request = self._asking.request
+        request = self._asking[0].request
         if self.state is CallState.OFFERED:
             self.state = next_state(self.state, CallInput.ANSWER)
         self.note_local(description)
         self.known_dialog = self.known_dialog.refreshed_by(request)
-        headers = [*self._session_headers(request), ("Content-Type", SDP)]
+        headers = [*self.session.headers_for(request), ("Content-Type", SDP)]
         self._respond(200, headers=headers, body=bytes(description))
 
     def reject(
@@ -205,13 +199,13 @@ class Call:
         )
 
     @property
-    def _asking(self) -> ServerTransaction:
-        """The request that waits for the owner's answer."""
+    def _asking(self) -> tuple[ServerTransaction, Callable[[Response], None]]:
+        """The request that waits for the owner's answer, and what takes the answer."""
         if self.update is not None:
-            return self.update
+            return self.update, self.update.respond
         if self.server_invite is None or not self.server_invite.pending:
             raise LocalProtocolError("There is nothing to answer")
-        return self.server_invite.transaction
+        return self.server_invite.transaction, self.server_invite.respond
 
     def note_local(self, description: SessionDescription) -> None:
         self._session_id = description.origin.session_id
@@ -231,21 +225,7 @@ class Call:
         """Go on where the dialog's former owner stopped."""
         dialog = self.known_dialog
         self._session_id, self._sdp_version = dialog.session_id, dialog.sdp_version
-        if dialog.session_expires_s is not None and dialog.refresher is not None:
-            self.session.start(Session(dialog.session_expires_s, dialog.refresher))
-
-    def run_session(self, session: Session | None) -> None:
-        self.known_dialog = replace(
-            self.known_dialog,
-            session_expires_s=session.seconds if session else None,
-            refresher=session.refresher if session else None,
-        )
-        self.session.start(session)
-
-    def _session_headers(self, request: Request) -> list[Field]:
-        session = agree_as_server(request)
-        self.run_session(session)
-        return headers_as_server(request, session)
+        self.session.restore()
 
     def own_headers(self, transport: str) -> tuple[Field, ...]:
         """Contact and what we can do."""
@@ -267,7 +247,7 @@ class Call:
         body: bytes = b"",
     ) -> None:
         """Answer what waits; a dialog-making response has Contact and repeats Record-Route."""
-        transaction = self._asking
+        transaction, respond = self._asking
         request = transaction.request
         fields: list[Field] = []
         if status < 300:
@@ -278,11 +258,8 @@ class Call:
         response = make_response(
             request, status, reason, to_tag=self.local_tag, headers=fields, body=body
         )
-        if transaction is self.update:
-            self.update = None
-            transaction.respond(response)
-        elif self.server_invite is not None:
-            self.server_invite.respond(response)
+        self.update = None
+        respond(response)
 
     # Requests of ours inside the dialog
 
@@ -303,13 +280,6 @@ class Call:
         fields = [("User-Agent", self.core.settings.user_agent), *headers]
         return replace(request, headers=request.headers.with_added(*fields), body=body)
 
-    def refresh_headers(self) -> list[Field]:
-        dialog = self.known_dialog
-        if dialog.session_expires_s is None:
-            return []
-        refresher = "uac" if dialog.refresher == LOCAL else "uas"
-        return [("Session-Expires", str(SessionExpires(dialog.session_expires_s, refresher)))]
-
     def send_aside(self, request: Request) -> None:
         """A request whose answer concerns nobody."""
         self.context.layer.request(request, _UNHEARD, self.flow)
@@ -318,46 +288,19 @@ class Call:
         """200 to an UPDATE without offer: a refresh of target and session (RFC 3311)."""
         request = transaction.request
         self.known_dialog = self.known_dialog.refreshed_by(request)
-        headers = [*self.own_headers(transaction.peer.transport), *self._session_headers(request)]
+        headers = [
+            *self.own_headers(transaction.peer.transport),
+            *self.session.headers_for(request),
+        ]
         transaction.respond(make_response(request, 200, headers=headers))
 
-    def _refresh(self) -> None:
-        """The middle of a session that we refresh; an offer under way does it as well."""
-        dialog = self.known_dialog
-        if self.state is not CallState.ESTABLISHED or self.busy:
-            return
-        if dialog.remote_allows_update or dialog.local_sdp is None:
-            headers = [*self.own_headers(dialog.transport), *self.refresh_headers()]
-            self.send_in_dialog(
-                "UPDATE", Handlers(self._refreshed, self._refresh_failed), headers=headers
-            )
-        else:
-            self.context.reinvite(self, SessionDescription.parse(dialog.local_sdp))
-
-    def _refreshed(self, response: Response) -> None:
-        if response.is_success:
-            self.known_dialog = self.known_dialog.refreshed_by(response)
-            self.run_session(agree_as_client(response))
-        elif not response.is_provisional:
-            self._refresh_failed(response.status)
-
-    def _refresh_failed(self, status: int) -> None:
-        """481 and silence end the dialog (12.2.1.2); after anything else the timer decides."""
-        if status in (408, 481, 503):
-            self.lost(status)
+    # The end
 
     def lost(self, status: int) -> None:
         """The other side is gone or knows nothing of the dialog."""
         if self.state is CallState.ESTABLISHED:
             self.send_unheard_bye()
             self.end(EndCause.TRANSPORT, status)
-
-    def _expire(self) -> None:
-        if self.state in (CallState.ANSWERED, CallState.ESTABLISHED):
-            self.send_unheard_bye()
-            self.end(EndCause.SESSION_EXPIRED)
-
-    # The end
 
     def send_bye(self) -> None:
         """BYE; its final response, or none, is the end."""

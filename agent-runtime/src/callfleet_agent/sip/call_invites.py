@@ -19,7 +19,7 @@ from callfleet_agent.sip.events import (
 from callfleet_agent.sip.message import Request, Response
 from callfleet_agent.sip.responses import phrase
 from callfleet_agent.sip.sdp import SessionDescription
-from callfleet_agent.sip.session_timer import agree_as_client
+from callfleet_agent.sip.settings import Peer
 
 MOST_GLARES = 5
 
@@ -46,10 +46,11 @@ class FirstInvite:
             return  # early media that cannot be understood is not heard
         self._core.emit(Ringing(self._call, response.status, self._early))
 
-    def invite_accepted(self, response: Response) -> Callable[[], None]:
+    def invite_accepted(self, response: Response, peer: Peer) -> Callable[[], None]:
         call = self._call
         cancelled = call.state is CallState.CANCELLING
-        call.dialog = self._dialog(response)
+        call.flow = peer
+        call.dialog = self._dialog(response, peer)
         call.state = next_state(call.state, CallInput.ACCEPTED)
         again = _acknowledge(call, call.dialog, self._request.cseq.number)
         problem, answer = self._read(response)
@@ -59,16 +60,13 @@ class FirstInvite:
             self._give_up(488, problem)
         else:
             call.note_remote(answer)
-            call.run_session(agree_as_client(response))
+            call.session.agreed_in(response)
             self._core.emit(Answered(call, answer))
         return again
 
-    def _dialog(self, response: Response) -> Dialog:
-        call, request = self._call, self._request
-        if call.client_invite is not None:
-            call.flow = call.client_invite.peer
-        dialog = Dialog.of_client(request, response, call.flow.transport if call.flow else "UDP")
-        offer = SessionDescription.parse(request.body)
+    def _dialog(self, response: Response, peer: Peer) -> Dialog:
+        dialog = Dialog.of_client(self._request, response, peer.transport)
+        offer = SessionDescription.parse(self._request.body)
         return replace(
             dialog,
             local_sdp=str(offer),
@@ -116,8 +114,9 @@ class Reinvite:
     def invite_ringing(self, response: Response) -> None:
         """Nothing rings inside a call."""
 
-    def invite_accepted(self, response: Response) -> Callable[[], None]:
+    def invite_accepted(self, response: Response, peer: Peer) -> Callable[[], None]:
         call = self._call
+        call.flow = peer
         call.known_dialog = call.known_dialog.refreshed_by(response)
         again = _acknowledge(call, call.known_dialog, response.cseq.number)
         if call.state is CallState.ESTABLISHED:
@@ -131,14 +130,14 @@ class Reinvite:
         except RemoteProtocolError as error:
             call.hang_up(now=self._core.now, reason=error.reason)
             return
-        call.run_session(agree_as_client(response))
+        call.session.agreed_in(response)
         if answer is not None:
             call.note_remote(answer)
         self._core.emit(Reanswered(call, answer))
 
     def invite_forked(self, response: Response) -> Callable[[], None]:
         """Inside a dialog nothing forks; a stray tag is acknowledged like the answer."""
-        return self.invite_accepted(response)
+        return _acknowledge(self._call, self._call.known_dialog, response.cseq.number)
 
     def invite_failed(self, status: int, response: Response | None) -> None:
         call = self._call
@@ -168,7 +167,7 @@ def send_reinvite(call: Call, description: SessionDescription, glares: int = 0) 
     call.note_local(description)
     headers = [
         *call.own_headers(call.known_dialog.transport),
-        *call.refresh_headers(),
+        *call.session.headers(),
         ("Content-Type", SDP),
     ]
     request = call.in_dialog("INVITE", headers, bytes(description))

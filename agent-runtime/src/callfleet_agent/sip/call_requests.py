@@ -42,7 +42,9 @@ class CallRequests:
     def first_invite(self, transaction: ServerTransaction) -> None:
         """The call begins. RemoteProtocolError when its offer is malformed."""
         offer = description_of(transaction.request)
-        self._call.server_invite = ServerInvite(self._core, transaction, self)
+        self._call.server_invite = ServerInvite(
+            self._core, transaction, self, offered=offer is not None
+        )
         if offer is not None:
             self._call.note_remote(offer)
         self._core.emit(IncomingCall(self._call, offer))
@@ -80,7 +82,9 @@ class CallRequests:
             self._refuse(transaction, 491)
         else:
             offer = description_of(transaction.request)
-            call.server_invite = ServerInvite(self._core, transaction, self)
+            call.server_invite = ServerInvite(
+                self._core, transaction, self, offered=offer is not None
+            )
             self._ask_owner(offer)
 
     def _update(self, transaction: ServerTransaction) -> None:

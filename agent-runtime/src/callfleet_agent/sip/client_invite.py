@@ -17,7 +17,7 @@ class InviteClient(Protocol):
 
     def invite_ringing(self, response: Response) -> None: ...
 
-    def invite_accepted(self, response: Response) -> Callable[[], None]: ...
+    def invite_accepted(self, response: Response, peer: Peer) -> Callable[[], None]: ...
 
     def invite_forked(self, response: Response) -> Callable[[], None]: ...
 
@@ -51,10 +51,6 @@ class ClientInvite:
     def pending(self) -> bool:
         """Is there no final response yet?"""
         return not self.failed and not self._acks
-
-    @property
-    def peer(self) -> Peer:
-        return self._transaction.peer
 
     def cancel(self) -> None:
         """Give up: CANCEL goes out as soon as a provisional response allows it."""
@@ -109,7 +105,7 @@ class ClientInvite:
             self._acks[tag] = self._owner.invite_forked(response)
         else:
             self._acks[tag] = _ignore
-            self._acks[tag] = self._owner.invite_accepted(response)
+            self._acks[tag] = self._owner.invite_accepted(response, self._transaction.peer)
 
     def _fail(self, status: int, response: Response | None = None) -> None:
         self.failed = True

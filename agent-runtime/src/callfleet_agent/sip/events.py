@@ -103,7 +103,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Reanswered:
-    """Our re-INVITE was answered."""
+    """Our re-INVITE was answered; a refresh of the session may be one that nobody asked for."""
 
     call: "Call"
     answer: SessionDescription | None

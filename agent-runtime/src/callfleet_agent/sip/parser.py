@@ -21,17 +21,21 @@ _END_OF_HEADER = re.compile(rb"\r?\n\r?\n")
 _LINE_BREAK = re.compile(r"\r?\n")
 _FOLD = re.compile(r"[ \t]*\r?\n[ \t]+")
 _FIELD = re.compile(r"([^\s:]+)[ \t]*:[ \t]*(.*?)[ \t]*", re.DOTALL)
-_STATUS_LINE = re.compile(r"SIP/2\.0 ([0-9]+) ?([^\r\n]*)", re.IGNORECASE)
+_STATUS_LINE = re.compile(r"SIP/2\.0 ([0-9]+)(?: ([^\r\n]*))?", re.IGNORECASE)
 _REQUEST_LINE = re.compile(r"(\S+) (\S+) (SIP/\d+\.\d+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class RawMessage:
-    """A message taken apart: nothing in it has been believed yet."""
+    """A message taken apart: nothing in it has been believed yet.
+
+    ``fault``: what was wrong with a line that was left out of the headers.
+    """
 
     start_line: str
     headers: Headers
     body: bytes
+    fault: str | None = None
 
     @property
     def is_response(self) -> bool:
@@ -48,22 +52,20 @@ def split_message(data: bytes) -> RawMessage:
         raise RemoteProtocolError("Unterminated header")
     text = data[: end.start()].decode("utf-8", "surrogateescape")
     start_line, *rest = _LINE_BREAK.split(text, maxsplit=1)
-    fields = _split_fields(rest[0]) if rest else ()
-    return RawMessage(start_line, Headers(fields), data[end.end() :])
-
-
-def _split_fields(text: str) -> tuple[tuple[str, str], ...]:
-    lines = _LINE_BREAK.split(_FOLD.sub(" ", text))
+    lines = _LINE_BREAK.split(_FOLD.sub(" ", rest[0])) if rest else []
     if len(lines) > MAXIMUM_FIELDS:
         raise RemoteProtocolError("Too many header fields")
-    return tuple(_split_field(line) for line in lines)
+    fields = [_split_field(line) for line in lines]
+    good = tuple(field for field in fields if field is not None)
+    fault = "Malformed header field" if len(good) < len(fields) else None
+    return RawMessage(start_line, Headers(good), data[end.end() :], fault)
 
 
-def _split_field(line: str) -> tuple[str, str]:
+def _split_field(line: str) -> tuple[str, str] | None:
     match = _FIELD.fullmatch(line)
     # A lone CR inside a value could smuggle a line into what we write from it.
     if match is None or not is_token(match[1]) or "\r" in line:
-        raise RemoteProtocolError("Malformed header field")
+        return None
     return full_name(match[1]), match[2]
 
 
@@ -74,6 +76,8 @@ def parse_message(data: bytes) -> Message:
 
 def interpret(raw: RawMessage) -> Message:
     """Build the Request or Response of a RawMessage, and validate it."""
+    if raw.fault is not None:
+        raise RemoteProtocolError(raw.fault)
     body = _cut_body(raw)
     if raw.is_response:
         response = _response(raw, body)
@@ -104,7 +108,7 @@ def _response(raw: RawMessage, body: bytes) -> Response:
     status = parse_number(match[1], "status code", 699)
     if status < 100:
         raise RemoteProtocolError("status code out of range")
-    return Response(status=status, reason=match[2], headers=raw.headers, body=body)
+    return Response(status=status, reason=match[2] or "", headers=raw.headers, body=body)
 
 
 def _request(raw: RawMessage, body: bytes) -> Request:

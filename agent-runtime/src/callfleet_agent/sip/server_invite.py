@@ -19,15 +19,23 @@ class InviteServer(Protocol):
 class ServerInvite:
     """Repeats the success until its ACK comes, over every transport (13.3.1.4)."""
 
-    def __init__(self, core: Core, transaction: ServerTransaction, owner: InviteServer) -> None:
+    def __init__(
+        self,
+        core: Core,
+        transaction: ServerTransaction,
+        owner: InviteServer,
+        *,
+        offered: bool,
+    ) -> None:
         self._core = core
         self._owner = owner
         self._interval = core.settings.t1_s
         self._retransmission: Timer | None = None
         self._limit: Timer | None = None
+        self._data = b""
         self.transaction = transaction
         self.request = transaction.request
-        self.offered = bool(transaction.request.body)
+        self.offered = offered
 
     @property
     def pending(self) -> bool:
@@ -40,6 +48,7 @@ class ServerInvite:
 
     def respond(self, response: Response) -> None:
         self.transaction.respond(response)
+        self._data = bytes(response)
         if response.is_success:
             self._limit = self._core.after(64 * self._core.settings.t1_s, self._give_up)
             self._repeat_later()
@@ -60,8 +69,7 @@ class ServerInvite:
         self._interval = min(self._interval * 2, self._core.settings.t2_s)
 
     def _repeat(self) -> None:
-        if self.transaction.response is not None:
-            self._core.send(self.transaction.peer, bytes(self.transaction.response))
+        self._core.send(self.transaction.peer, self._data)
         self._repeat_later()
 
     def _give_up(self) -> None:

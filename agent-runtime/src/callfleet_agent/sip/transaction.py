@@ -22,6 +22,7 @@ from callfleet_agent.sip.transaction_tables import (
 )
 
 COMPLETED_LINGER_S = 32.0  # timer D: at least 32 s
+_NONE_YET = Response(status=100, reason="Trying")
 
 
 class Transaction:
@@ -31,12 +32,11 @@ class Transaction:
         self.core = core
         self.state = state
         self.peer = peer
-        self.on_terminated: Callable[[], None] = _nothing
+        self.on_terminated: Callable[[], None] = lambda: None
         self._table = table
         self._interval = 0.0
         self._retransmission: Timer | None = None
         self._limit: Timer | None = None
-        self._linger: Timer | None = None
         settings = core.settings
         self._t1, self._t2, self._t4 = settings.t1_s, settings.t2_s, settings.t4_s
         self._actions: dict[Action, Callable[[], None]] = {
@@ -69,19 +69,13 @@ class Transaction:
         for action in actions:
             self._actions[action]()
         if self.terminated:
-            self._end()
+            self.on_terminated()
 
     def abandon(self) -> None:
-        """End at once, without a word."""
+        """End at once, without a word, while no final response has come."""
         self._stop()
-        if self._linger is not None:
-            self._linger.cancel()
         self.state = State.TERMINATED
-        self._end()
-
-    def _end(self) -> None:
-        on_terminated, self.on_terminated = self.on_terminated, _nothing
-        on_terminated()
+        self.on_terminated()
 
     def _send(self) -> None:
         raise NotImplementedError
@@ -119,16 +113,10 @@ class Transaction:
                 timer.cancel()
 
     def _linger_for(self, seconds: float) -> None:
-        self._linger = self.core.after(
-            0.0 if self.reliable else seconds, lambda: self.feed(Input.LINGERED)
-        )
+        self.core.after(0.0 if self.reliable else seconds, lambda: self.feed(Input.LINGERED))
 
     def _linger_always(self) -> None:
-        self._linger = self.core.after(64 * self._t1, lambda: self.feed(Input.LINGERED))
-
-
-def _nothing() -> None:
-    return
+        self.core.after(64 * self._t1, lambda: self.feed(Input.LINGERED))
 
 
 class ClientTransaction(Transaction):
@@ -155,7 +143,7 @@ class ClientTransaction(Transaction):
         self._on_response = on_response
         self._on_failure = on_failure
         self._fallback = fallback
-        self._response: Response | None = None
+        self._response = _NONE_YET
         self._actions |= {
             Action.SEND_ACK: self._send_ack,
             Action.PASS: self._pass,
@@ -188,12 +176,10 @@ class ClientTransaction(Transaction):
         self.core.send(self.peer, bytes(self.request))
 
     def _pass(self) -> None:
-        if self._response is not None:
-            self._on_response(self._response)
+        self._on_response(self._response)
 
     def _send_ack(self) -> None:
-        if self._response is not None:
-            self.core.send(self.peer, bytes(_ack_of(self.request, self._response)))
+        self.core.send(self.peer, bytes(_ack_of(self.request, self._response)))
 
 
 def _ack_of(request: Request, response: Response) -> Request:
@@ -223,6 +209,7 @@ class ServerTransaction(Transaction):
         self.request = request
         self.source = source
         self.response: Response | None = None
+        self._data = b""
 
     @property
     def answered(self) -> bool:
@@ -232,6 +219,7 @@ class ServerTransaction(Transaction):
     def respond(self, response: Response) -> None:
         """Send ``response``; a success may be sent again (RFC 6026)."""
         self.response = response
+        self._data = bytes(response)
         if response.is_provisional:
             self.feed(Input.PROVISIONAL)
         else:
@@ -245,5 +233,4 @@ class ServerTransaction(Transaction):
         self.feed(Input.ACK)
 
     def _send(self) -> None:
-        if self.response is not None:
-            self.core.send(self.peer, bytes(self.response))
+        self.core.send(self.peer, self._data)

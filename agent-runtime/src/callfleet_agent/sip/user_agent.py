@@ -153,10 +153,10 @@ class UserAgent:
         call = Call(self._context, info, tag, CallState.CALLING)
         request = self._first_invite(uri, sender.with_tag(tag), call, offer)
         request = replace(request, headers=request.headers.with_added(*headers))
-        self._calls[call_id, tag] = CallRequests(call)
         call.note_local(offer)
         owner = FirstInvite(call, request)
         call.client_invite = ClientInvite(self._core, self._layer, request, owner)
+        self._calls[call_id, tag] = CallRequests(call)
         return call
 
     def _first_invite(
