@@ -27,22 +27,25 @@ class FakeControllers:
     numbers: int = 0
     stuck: set[str] = field(default_factory=set)
     deleted: list[str] = field(default_factory=list)
-    _born: dict[str, float] = field(default_factory=dict)
+    _done: tuple[int, frozenset[str]] = (0, frozenset())
+    _runs_at: dict[str, float] = field(default_factory=dict)
     _ends: dict[str, float] = field(default_factory=dict)
 
     async def run(self) -> None:
         while True:
-            self.step()
+            now = asyncio.get_running_loop().time()
+            if (self.kube.version, frozenset(self.stuck)) != self._done or now >= self._due(now):
+                self.step(now)
+                self._done = (self.kube.version, frozenset(self.stuck))
             await asyncio.sleep(_TICK_S)
 
-    def step(self) -> None:
-        now = asyncio.get_running_loop().time()
-        for pod in self.kube.all(POD):
+    def step(self, now: float) -> None:
+        for pod in self.kube.view(POD):
             self._age(pod, now)
-        for deployment in self.kube.all(DEPLOYMENT):
+        for deployment in self.kube.view(DEPLOYMENT):
             self._scale(deployment, now)
-        wanted = {item["metadata"]["uid"] for item in self.kube.all(DEPLOYMENT)}
-        for pod in self.kube.all(POD):
+        wanted = {item["metadata"]["uid"] for item in self.kube.view(DEPLOYMENT)}
+        for pod in self.kube.view(POD):
             if pod["metadata"]["ownerReferences"][0]["uid"] not in wanted:
                 self.delete(pod["metadata"]["namespace"], pod["metadata"]["name"])
 
@@ -68,13 +71,18 @@ class FakeControllers:
         """Its process exited."""
         self.kube.remove(POD, namespace, name)
 
+    def _due(self, now: float) -> float:
+        """When something happens by itself."""
+        times = [*self._runs_at.values(), *self._ends.values()]
+        return min((time for time in times if time > now - 2 * _TICK_S), default=float("inf"))
+
     def _age(self, pod: Manifest, now: float) -> None:
         metadata, name = pod["metadata"], pod["metadata"]["name"]
         if metadata.get("deletionTimestamp"):
             if now >= self._ends.get(name, now):
                 self.kube.remove(POD, metadata["namespace"], name)
             return
-        running = now >= self._born.get(name, 0) + self.start_s and name not in self.stuck
+        running = now >= self._runs_at.get(name, 0) and name not in self.stuck
         conditions = {
             item["type"]: item["status"] for item in (pod.get("status") or {}).get("conditions", ())
         }
@@ -115,14 +123,14 @@ class FakeControllers:
         uid = deployment["metadata"]["uid"]
         return [
             pod
-            for pod in self.kube.all(POD, deployment["metadata"]["namespace"])
+            for pod in self.kube.view(POD, deployment["metadata"]["namespace"])
             if pod["metadata"]["ownerReferences"][0]["uid"] == uid
         ]
 
     def _make(self, deployment: Manifest, now: float) -> None:
         self.numbers += 1
         name = f"{deployment['metadata']['name']}-{self.numbers}"
-        self._born[name] = now
+        self._runs_at[name] = now + self.start_s
         self.kube.put(
             {
                 "apiVersion": "v1",

@@ -54,7 +54,7 @@ class FakeEvents:
 
 @dataclass
 class FakeProbe:
-    outcome: ProbeOutcome = ProbeOutcome(ok=True, message="")
+    outcome: ProbeOutcome = field(default_factory=lambda: ProbeOutcome(ok=True, message=""))
     keys: list[str | None] = field(default_factory=list)
 
     async def probe(self, pool: ProviderPool, key: str | None) -> ProbeOutcome:

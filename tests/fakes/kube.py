@@ -75,6 +75,14 @@ class FakeKube:
             if ref.kind == kind and namespace in ("", ref.namespace)
         ]
 
+    def view(self, kind: Kind, namespace: str = "") -> list[Manifest]:
+        """The objects themselves, for reading only."""
+        return [
+            item
+            for ref, item in list(self._objects.items())
+            if ref.kind == kind and namespace in ("", ref.namespace)
+        ]
+
     @property
     def writes(self) -> list[tuple[str, Ref]]:
         return [entry for entry in self.log if entry[0] not in ("GET", "LIST", "WATCH")]
@@ -268,7 +276,8 @@ class FakeKube:
                 return copy.deepcopy(live)
         if not metadata.get("name"):
             raise InvalidError(422, "Invalid", "metadata.name: Required value")
-        if metadata.get("deletionTimestamp") and not metadata.get("finalizers") and server:
+        held = live is not None and live["metadata"].get("finalizers")
+        if held and metadata.get("deletionTimestamp") and not metadata.get("finalizers"):
             self._remove(ref)
             return manifest
         self.version += 1

@@ -2,12 +2,11 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
 
 import kopf
 
-from callfleet_operator.kube.connection import Connection
 from callfleet_operator.ports.kinds import PROVIDER_POOL, VOICE_AGENT, Kind
 from callfleet_operator.ports.kube import Ref
 
@@ -15,6 +14,23 @@ Hint = Callable[[Ref], None]
 
 _SERVER_TIMEOUT_S = 270
 _REQUEST_TIMEOUT_S = 30
+
+
+class Cluster(Protocol):
+    """Where the API server is, and how we prove who we are."""
+
+    @property
+    def server(self) -> str: ...
+    @property
+    def ca_file(self) -> str | None: ...
+    @property
+    def certificate_file(self) -> str | None: ...
+    @property
+    def key_file(self) -> str | None: ...
+    @property
+    def verified(self) -> bool: ...
+    @property
+    def authorization(self) -> Callable[[], Awaitable[str]]: ...
 
 
 class Handlers:
@@ -44,6 +60,7 @@ class Handlers:
 
 
 def registry_for(handlers: Handlers, login: Callable[..., Any]) -> kopf.OperatorRegistry:
+    """kopf's own registry of what it is to call."""
     registry = kopf.OperatorRegistry()
     kopf.on.login(registry=registry)(login)
     for kind in (VOICE_AGENT, PROVIDER_POOL):
@@ -75,15 +92,16 @@ def operator_settings() -> kopf.OperatorSettings:
     return settings
 
 
-def login_for(connection: Connection, token: Callable[[], str]) -> Callable[..., Any]:
+def login_for(cluster: Cluster) -> Callable[..., Any]:
     async def login(**_: Any) -> kopf.ConnectionInfo:
-        value = token().removeprefix("bearer ").removeprefix("Bearer ")
+        value = await cluster.authorization()
+        value = value.removeprefix("bearer ").removeprefix("Bearer ")
         return kopf.ConnectionInfo(
-            server=connection.server,
-            ca_path=connection.ca_file,
-            insecure=not connection.verified,
-            certificate_path=connection.certificate_file,
-            private_key_path=connection.key_file,
+            server=cluster.server,
+            ca_path=cluster.ca_file,
+            insecure=not cluster.verified,
+            certificate_path=cluster.certificate_file,
+            private_key_path=cluster.key_file,
             token=value or None,
         )
 
@@ -91,11 +109,11 @@ def login_for(connection: Connection, token: Callable[[], str]) -> Callable[...,
 
 
 def run_kopf(
-    registry: kopf.OperatorRegistry, namespaces: Sequence[str], stop: threading.Event
+    cluster: Cluster, namespaces: Sequence[str], hint: Hint, stop: threading.Event
 ) -> None:
     """kopf in this thread, in a loop of its own, until it exits or is told to stop."""
     kopf.run(
-        registry=registry,
+        registry=registry_for(Handlers(hint), login_for(cluster)),
         settings=operator_settings(),
         clusterwide=not namespaces,
         namespaces=list(namespaces),

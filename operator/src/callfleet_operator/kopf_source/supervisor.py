@@ -1,6 +1,7 @@
 """Keeps kopf's thread alive: starts it again when it exits, and stops it in time."""
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -62,7 +63,8 @@ class KopfSource:
                 self.start(tell, stop)
             except BaseException as fault:
                 error = type(fault).__name__
-            loop.call_soon_threadsafe(_resolve, ended, error)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(_resolve, ended, error)
 
         thread = threading.Thread(target=live, name="kopf", daemon=True)
         thread.start()

@@ -131,7 +131,7 @@ def read_authority(secret: Manifest) -> Authority:
     return Authority(pair, bundle)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Issuer:
     """The LeafIssuer: signs, and renews when a third of a leaf's life is left."""
 
@@ -159,6 +159,24 @@ class Issuer:
         except (KeyError, ValueError):
             return False
         return ends - self.clock.wall() > LEAF_LIFE_S / 3
+
+
+@dataclass
+class OperatorLeaf:
+    """The operator's own certificate, in memory only; renewed like those of agents."""
+
+    issuer: Issuer
+    _pair: KeyPair | None = None
+    _signer: str = ""
+
+    def current(self) -> KeyPair:
+        now = self.issuer.clock.wall()
+        ca = self.issuer.authority.ca
+        fresh = self._pair is not None and self._pair.not_after - now > LEAF_LIFE_S / 3
+        if self._pair is None or not fresh or self._signer != ca.fingerprint:
+            self._pair = make_leaf(ca, OPERATOR_IDENTITY, OPERATOR_HOST, now)
+            self._signer = ca.fingerprint
+        return self._pair
 
 
 def _secret(

@@ -6,7 +6,8 @@
   unchanged for the whole duration by its own clock, or when it is released or absent.
 - The epoch is the Lease's count of transitions: it grows with every change of the holder, and a
   restarted process is another holder. Taking over is a PUT with resourceVersion: one of two
-  candidates gets 409.
+  candidates gets 409. The count is never lower than the minutes since EPOCH_ZERO, so that it grows
+  also when the Lease was deleted or the cluster restored from a backup.
 """
 
 import asyncio
@@ -26,6 +27,10 @@ from callfleet_operator.ports.errors import (
 from callfleet_operator.ports.kinds import LEASE, Kind, Manifest
 
 _log = logging.getLogger(__name__)
+
+
+# 2023-11-14, Unix time in seconds. Minutes since then fit the Lease's 32 bits for 4,000 years.
+EPOCH_ZERO = 1_700_000_000.0
 
 
 class LeaseClient(Protocol):
@@ -134,7 +139,8 @@ class Lease:
 
     async def _take(self, sent: float, found: Manifest | None) -> bool:
         transitions = int(((found or {}).get("spec") or {}).get("leaseTransitions") or 0)
-        spec = self._spec(transitions + 1) | {"acquireTime": self._now()}
+        epoch = max(transitions + 1, int((self.clock.wall() - EPOCH_ZERO) // 60))
+        spec = self._spec(epoch) | {"acquireTime": self._now()}
         try:
             if found is None:
                 written = await self.client.create(self._manifest(spec))
@@ -143,7 +149,7 @@ class Lease:
         except (ConflictError, AlreadyExistsError):
             return False
         self._hold(written, sent)
-        self._epoch = transitions + 1
+        self._epoch = epoch
         _log.info("this process leads", extra={"epoch": self._epoch})
         return True
 

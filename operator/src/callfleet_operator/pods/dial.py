@@ -2,7 +2,7 @@
 agent's.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -51,17 +51,20 @@ class Identity:
 
 @dataclass
 class GrpcDialer:
-    """`host_of` names the DNS SAN that the certificate of an agent's pods must carry."""
+    """`host_of(namespace, agent)` is the DNS SAN that the certificate of an agent's pods
+    carries.
+    """
 
-    identity: Identity
-    host_of: "HostOf"
+    identity: Callable[[], Identity]
+    host_of: Callable[[str, str], str]
     port: int = CONTROL_PORT
 
     async def stream(
         self, target: PodTarget, intents: AsyncIterator[fleet_pb2.PodIntent]
     ) -> AsyncIterator[fleet_pb2.PodReport]:
+        identity = self.identity()
         credentials = grpc.ssl_channel_credentials(
-            self.identity.trust, self.identity.key, self.identity.certificate
+            identity.trust, identity.key, identity.certificate
         )
         # gRPC checks the certificate's names against this one, and the chain against our CA.
         name = ("grpc.ssl_target_name_override", self.host_of(target.namespace, target.agent))
@@ -79,7 +82,3 @@ class GrpcDialer:
             raise DialError(error.code().name, refused=refused) from error
         finally:
             await channel.close(None)
-
-
-class HostOf(Protocol):
-    def __call__(self, namespace: str, agent: str) -> str: ...

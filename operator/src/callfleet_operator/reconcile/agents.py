@@ -3,14 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from callfleet_operator.ports.kinds import VOICE_AGENT
+from callfleet_operator.ports.events import Events, EventType
+from callfleet_operator.ports.kinds import VOICE_AGENT, Manifest
 from callfleet_operator.ports.kube import Ref
 from callfleet_operator.ports.pods import PodLink
 from callfleet_operator.ports.proxy import AgentRows
 from callfleet_operator.reconcile.applied import Applied
 from callfleet_operator.reconcile.children import Children
 from callfleet_operator.reconcile.deletion import Deletion
-from callfleet_operator.reconcile.errors import ChildrenError, RowsHeldError
+from callfleet_operator.reconcile.errors import ChildrenError, RowsHeldError, UnreadableError
 from callfleet_operator.reconcile.facts import FINALIZER, AgentFacts, Gatherer
 from callfleet_operator.reconcile.fleet_rows import FleetRows
 from callfleet_operator.reconcile.pods import PodSteps
@@ -31,6 +32,7 @@ class AgentReconciler:
     report: AgentReport
     deletion: Deletion
     links: PodLink
+    events: Events
     sync: Callable[[str], None]
 
     async def reconcile(self, ref: Ref) -> float | None:
@@ -39,7 +41,7 @@ class AgentReconciler:
         if manifest is None:
             self._forget(ref)
             return None
-        facts = self.gatherer.facts(manifest)
+        facts = self._gather(manifest)
         if not facts.deleting:
             facts = await self._hold(facts)
 
@@ -50,6 +52,14 @@ class AgentReconciler:
         if refused is not None:
             raise refused
         return soonest(again, due, later)
+
+    def _gather(self, manifest: Manifest) -> AgentFacts:
+        """Raises UnreadableError, told by an event: the status of such an agent is not ours."""
+        try:
+            return self.gatherer.facts(manifest)
+        except UnreadableError as error:
+            self.events.emit(manifest, EventType.WARNING, "Unreadable", "Reconcile", str(error))
+            raise
 
     async def _hold(self, facts: AgentFacts) -> AgentFacts:
         """With our finalizer, before anything is made that would have to be taken away again."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from callfleet_operator.model import OperatorSettings
 from callfleet_operator.ports.certificates import LeafIssuer
 from callfleet_operator.ports.clock import Clock
+from callfleet_operator.ports.errors import NotLeaderError
 from callfleet_operator.ports.events import Events
 from callfleet_operator.ports.kinds import (
     POD,
@@ -99,6 +100,7 @@ class Core:
             report=AgentReport(self.applied, settings, status, clock),
             deletion=Deletion(self.applied, children, outside.events),
             links=outside.links,
+            events=outside.events,
             sync=self.rounds.add,
         )
         self.pools = PoolReconciler(
@@ -110,22 +112,35 @@ class Core:
             clock=clock,
             changed=self._add_all,
         )
-        self.workers = Workers(self.keys, self._reconcile, Backoff(outside.random), count=WORKERS)
+        self._deposed = asyncio.Event()
+        self.workers = Workers(
+            self.keys,
+            self._reconcile,
+            Backoff(outside.random),
+            count=WORKERS,
+            deposed=self._deposed.set,
+        )
         self.round_workers = Workers(
             self.rounds,
             self.dispatcher.round,
             Backoff(outside.random, first_s=0.5, last_s=5.0),
             count=max(1, len(outside.proxies)),
+            deposed=self._deposed.set,
         )
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Until cancelled. Raises NotLeaderError when somebody else turns out to lead."""
         await self._outside.store.wait_synced()
         self.resync()
         _log.info("the core began", extra={"epoch": self._outside.epoch})
         async with asyncio.TaskGroup() as group:
             group.create_task(_finishing(self.workers.run(), self.keys.close))
             group.create_task(_finishing(self.round_workers.run(), self.rounds.close))
+            group.create_task(self._until_deposed())
+
+    async def _until_deposed(self) -> None:
+        await self._deposed.wait()
+        raise NotLeaderError
 
     def resync(self) -> None:
         """Every key and every proxy once more."""

@@ -8,7 +8,7 @@ from callfleet_operator.policies.rows import GuardVerdict, Row, guard
 from callfleet_operator.ports.events import Events, EventType
 from callfleet_operator.ports.kinds import VOICE_AGENT, Manifest, name_of, namespace_of
 from callfleet_operator.ports.proxy import AgentRows, RowState, WantedRow
-from callfleet_operator.reconcile.errors import RowsHeldError, UnreadableError
+from callfleet_operator.reconcile.errors import RowsHeldError
 from callfleet_operator.reconcile.facts import FINALIZER, AgentFacts, Gatherer
 from callfleet_operator.reconcile.keys import proxy_of
 from callfleet_operator.reconcile.views import seen_views
@@ -34,12 +34,7 @@ class FleetRows:
     def _rows(self, manifest: Manifest) -> AgentRows:
         namespace, name = namespace_of(manifest), name_of(manifest)
         live = self.gatherer.applied.get(VOICE_AGENT, namespace, name) or manifest
-        try:
-            facts = self.gatherer.facts(live)
-        except UnreadableError as error:
-            self.events.emit(live, EventType.WARNING, "Unreadable", "Reconcile", str(error))
-            raise
-        return self.of(facts)
+        return self.of(self.gatherer.facts(live))
 
     def of(self, facts: AgentFacts) -> AgentRows:
         """The rows of one agent. Raises RowsHeldError."""

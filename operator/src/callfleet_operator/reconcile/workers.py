@@ -36,6 +36,7 @@ class Workers(Generic[K]):
     backoff: Backoff
     count: int = 8
     time_limit_s: float = 60.0
+    deposed: Callable[[], None] = lambda: None
     counters: WorkerCounters = field(default_factory=WorkerCounters)
 
     async def run(self) -> None:
@@ -63,6 +64,7 @@ class Workers(Generic[K]):
                 again = await self.work(key)
         except NotLeaderError:
             _log.info("a round ended because leadership did", extra={"key": str(key)})
+            self.deposed()
         except ConflictError:
             # Somebody was faster and our cache is about to hear of it: no fault, but no busy loop.
             self.counters.conflicts += 1

@@ -12,6 +12,8 @@ from callfleet_operator.ports.kube import Ref
 from fakes.kube import FakeKube
 from fakes.virtual_time import FakeClock, in_virtual_time
 
+# Minutes from EPOCH_ZERO to the beginning of virtual time.
+FIRST = 1_666_666
 TERMS = {"duration_s": 15.0, "renew_s": 4.0}
 
 
@@ -35,12 +37,12 @@ CONFIG: Manifest = {
 
 
 @in_virtual_time
-async def test_the_first_leads_in_epoch_one() -> None:
+async def test_the_first_leads_in_an_epoch_that_no_former_lease_can_have_had() -> None:
     kube = FakeKube()
     first = lease(kube, "a")
     assert first.epoch is None
-    assert await first.acquire() == 1
-    assert first.epoch == 1
+    assert await first.acquire() == FIRST
+    assert first.epoch == FIRST
     assert 14 < first.remaining_s() <= 15
     assert spec(kube)["holderIdentity"] == "a"
     assert spec(kube)["leaseDurationSeconds"] == 15
@@ -55,7 +57,7 @@ async def test_the_second_waits_while_the_first_renews() -> None:
     waiting = asyncio.create_task(second.acquire())
     await asyncio.sleep(600)
     assert not waiting.done()
-    assert first.epoch == 1
+    assert first.epoch == FIRST
     for task in (hold, waiting):
         task.cancel()
     await asyncio.wait([hold, waiting])
@@ -69,7 +71,7 @@ async def test_a_released_lease_is_taken_at_once_in_the_next_epoch() -> None:
     await first.release()
     assert first.epoch is None
     started = asyncio.get_running_loop().time()
-    assert await second.acquire() == 2
+    assert await second.acquire() == FIRST + 1
     assert asyncio.get_running_loop().time() - started < 1
 
 
@@ -89,7 +91,7 @@ async def test_a_leader_that_hears_nothing_stops_before_another_starts() -> None
     kube.before = before
     ended: list[float] = []
     hold.add_done_callback(lambda _: ended.append(asyncio.get_running_loop().time()))
-    assert await second.acquire() == 2
+    assert await second.acquire() == FIRST + 1
     taken = asyncio.get_running_loop().time()
     assert ended
     assert ended[0] < taken
@@ -120,7 +122,7 @@ async def test_a_renewal_whose_answer_was_lost_is_still_ours() -> None:
     kube.after = after
     hold = asyncio.create_task(first.hold())
     await asyncio.sleep(60)
-    assert first.epoch == 1
+    assert first.epoch == FIRST
     hold.cancel()
     await asyncio.wait([hold])
 
@@ -134,7 +136,7 @@ async def test_a_lease_that_somebody_took_is_lost() -> None:
         LEASE,
         "callfleet-system",
         "callfleet-operator",
-        spec={"holderIdentity": "b", "leaseTransitions": 2},
+        spec={"holderIdentity": "b", "leaseTransitions": FIRST + 1},
     )
     await asyncio.wait_for(first.hold(), 10)
     assert first.epoch is None
@@ -164,7 +166,7 @@ async def test_a_candidate_goes_on_when_the_server_is_away() -> None:
         return None
 
     kube.before = before
-    assert await asyncio.wait_for(lease(kube, "a").acquire(), 60) == 1
+    assert await asyncio.wait_for(lease(kube, "a").acquire(), 60) == FIRST
 
 
 @in_virtual_time
@@ -252,3 +254,13 @@ async def test_a_write_on_its_way_is_refused_by_its_resource_version() -> None:
     with pytest.raises(ConflictError):
         await late
     assert kube.all(CONFIG_MAP)[0]["data"] == {"by": "b"}
+
+
+@in_virtual_time
+async def test_a_lease_that_somebody_deleted_begins_with_a_higher_epoch() -> None:
+    kube = FakeKube()
+    first = lease(kube, "a")
+    await first.acquire()
+    kube.remove(LEASE, "callfleet-system", "callfleet-operator")
+    await asyncio.sleep(120)
+    assert await lease(kube, "b").acquire() > FIRST
