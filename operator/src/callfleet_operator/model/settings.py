@@ -80,10 +80,12 @@ class ProxySettings(Model):
         description="File with the database's URL: postgresql://user:password@host:port/name."
     )
     source_cidrs: Annotated[tuple[Cidr, ...], Field(max_length=64)] = Field(
-        default=(), description="Networks from which the proxy sends SIP to pods."
+        default=(),
+        description="Networks from which the proxy sends SIP to pods; empty means anywhere.",
     )
     relay_cidrs: Annotated[tuple[Cidr, ...], Field(max_length=64)] = Field(
-        default=(), description="Networks from which the media relay sends RTP to pods."
+        default=(),
+        description="Networks from which the relay sends RTP to pods; empty means anywhere.",
     )
     sip_address: HostPort = Field(description="Where callers reach the proxy, host:port.")
     set_ids: SetIds = Field(

@@ -208,7 +208,7 @@ class TestGeneratedFiles:
         "| `spec.sip.codecs` | list of PCMU \\| PCMA (1 to 4) | `PCMU, PCMA` |",
         "| `spec.dialog.bargeIn` | boolean | `true` |",
         "| `spec.pod.resources.requests` | map to quantity |  |",
-        '| `spec.pod.tolerations[].effect` | "" \\| NoSchedule \\| PreferNoSchedule \\| NoExecute |  |',
+        "| `spec.pod.tolerations[].operator` | Exists \\| Equal | `Equal` |",
         "| `status.conditions[].reason` | string | required |",
     ],
 )
