@@ -38,6 +38,15 @@ ALLOWED = "bank"  # the namespace that may claim every number; others may claim 
 _INSTALLATIONS = count(1)
 
 
+class PostgresServer(Protocol):
+    """What is used of the fixture `postgres_server`."""
+
+    host: str
+    port: int
+
+    def url(self, database: str = "postgres") -> str: ...
+
+
 class Pod(Protocol):
     @property
     def uri(self) -> str: ...
@@ -155,7 +164,7 @@ Install = Callable[[str], Awaitable[Installed]]
 
 @pytest.fixture(scope="session")
 def installed(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Install]:
     """Starts a driver's instances once, when the first test asks for them."""
     running: dict[str, Installed] = {}
@@ -163,14 +172,13 @@ def installed(
     async def start(driver: str) -> Installed:
         if driver not in running:
             require(driver)
-            server = request.getfixturevalue("postgres_server")
-            folder = tmp_path_factory.mktemp(driver)
             name = f"proxy_{driver}"
-            await _create_database(server.url(), name)
-            url = server.url(name)
+            await _create_database(postgres_server.url(), name)
+            url = postgres_server.url(name)
             await migrate(url, driver)  # type: ignore[arg-type]
+            folder = tmp_path_factory.mktemp(driver)
             instances = [RunningProxy(driver, url, folder) for _ in range(2)]
-            address = (server.host, server.port)
+            address = (postgres_server.host, postgres_server.port)
             running[driver] = Installed(driver, url, address, instances)
             for instance in instances:
                 instance.start()
@@ -212,10 +220,14 @@ class RealRig:
         path = self.installed.database_url.rpartition("/")[2]
         self.url_file = self.folder / "url"
         self.url_file.write_text(f"postgresql://callfleet@127.0.0.1:{self.tap.port}/{path}\n")
-        self.running = {i.endpoint: i for i in self.installed.instances[: self.instances]}
+        self.callers: list[FakeCaller] = []
+        self.use(self.installed.instances[: self.instances])
+
+    def use(self, instances: list[RunningProxy]) -> None:
+        """Drive these instances from now on."""
+        self.running = {instance.endpoint: instance for instance in instances}
         self.endpoints = list(self.running)
         self.proxy: Proxy = self._open()
-        self.callers: list[FakeCaller] = []
 
     def _open(self, timing: Timing = TIMING) -> Proxy:
         settings = {
@@ -330,7 +342,6 @@ class RealRig:
 @pytest.fixture(params=["fake", "kamailio", "opensips"])
 async def make_rig(
     request: pytest.FixtureRequest,
-    installed: Install,
     tmp_path: Path,
 ) -> AsyncIterator[Callable[..., Awaitable[Rig]]]:
     made: list[Rig] = []
@@ -339,6 +350,8 @@ async def make_rig(
         if request.param == "fake":
             made.append(FakeRig(instances, set_ids))
         else:
+            # Only now: the fake needs no database, and proxies end before theirs does.
+            installed: Install = request.getfixturevalue("installed")
             rig = RealRig(await installed(request.param), tmp_path, instances, set_ids)
             await rig.open()
             made.append(rig)

@@ -93,7 +93,7 @@ class RunningProxy:
                 ["setpriv", "--pdeathsig", "KILL", *command],
                 stdout=output,
                 stderr=output,
-                env=os.environ | self._environment(),
+                env=os.environ | self.environment(),
                 cwd=self.folder,
                 start_new_session=True,
             )
@@ -126,7 +126,7 @@ class RunningProxy:
     def tail(self) -> str:
         return self.log.read_text(errors="replace")[-3000:]
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         return {
             "CALLFLEET_SIP_ADDRESS": "127.0.0.1",
             "CALLFLEET_SIP_PORT": str(self.sip_port),

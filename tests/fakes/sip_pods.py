@@ -78,6 +78,7 @@ class FakePod:
     byes: int = 0
     probes: int = 0
     _calls: set[str] = field(default_factory=set)
+    _invited: asyncio.Event = field(default_factory=asyncio.Event)
     _transport: asyncio.DatagramTransport | None = None
 
     @property
@@ -90,6 +91,12 @@ class FakePod:
     def stop(self) -> None:
         if self._transport is not None:
             self._transport.close()
+
+    async def called(self, times: int) -> None:
+        """Until this many calls have come."""
+        while len(self.invites) < times:
+            self._invited.clear()
+            await self._invited.wait()
 
     def _receive(self, request: Message, source: Address) -> None:
         if self.dead or self._transport is None or request.method == "ACK":
@@ -107,6 +114,7 @@ class FakePod:
             if request.get("call-id") not in self._calls:
                 self._calls.add(request.get("call-id"))
                 self.invites.append(asyncio.get_running_loop().time())
+                self._invited.set()
             if self.full or self.draining:
                 return [(503, "Service Unavailable")]
             return [(100, "Trying"), (200, "OK")]
@@ -210,8 +218,8 @@ class FakeCaller:
             ("cseq", f"{number} {method}"),
             ("contact", f"<sip:caller@{host}:{port}>"),
             ("max-forwards", "70"),
-            *(more or []),
+            ("to", f"<{target}>"),
         ]
-        if not any(name == "to" for name, _ in headers):
-            headers.append(("to", f"<{target}>"))
+        instead = {name for name, _ in more or []}
+        headers = [header for header in headers if header[0] not in instead] + (more or [])
         return Message(f"{method} {target} SIP/2.0", tuple(headers))

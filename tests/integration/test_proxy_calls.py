@@ -1,0 +1,394 @@
+"""Calls through real proxies, with the configuration that the chart ships, to pods on loopback."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from callfleet_operator.ports.proxy import AgentRows, SeenState, WantedRow
+from callfleet_operator.proxies.opening import DIALECTS
+from callfleet_operator.proxies.rows import Held
+from callfleet_operator.proxies.rpc import JsonRpc
+from fakes.sip_pods import FakePod
+from proxy_rigs import (
+    ALLOWED,
+    INACTIVE,
+    TIMING,
+    Install,
+    RealRig,
+    agent,
+    number,
+    until,
+    with_state,
+)
+from running_proxies import FILES, RunningProxy, TcpTap, require
+
+real = pytest.mark.parametrize("make_rig", ["kamailio", "opensips"], indirect=True)
+MakeRig = Callable[..., Awaitable[RealRig]]
+
+# A phone whose requests inside the dialog follow the recorded route, as RFC 3261 12.2.1.1 asks.
+_PHONE = """<?xml version="1.0" encoding="ISO-8859-1" ?>
+<scenario name="phone">
+  <send retrans="500"><![CDATA[
+INVITE sip:[service]@[remote_ip]:[remote_port] SIP/2.0
+Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+From: <sip:phone@[local_ip]:[local_port]>;tag=[call_number]
+To: <sip:[service]@[remote_ip]:[remote_port]>
+Call-ID: [call_id]
+CSeq: 1 INVITE
+Contact: <sip:phone@[local_ip]:[local_port];transport=[transport]>
+Max-Forwards: 70
+Content-Length: 0
+
+]]></send>
+  <recv response="100" optional="true"/>
+  <recv response="180" optional="true"/>
+  <recv response="200" rrs="true"/>
+  <send><![CDATA[
+ACK [next_url] SIP/2.0
+[routes]
+Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+From: <sip:phone@[local_ip]:[local_port]>;tag=[call_number]
+To: <sip:[service]@[remote_ip]:[remote_port]>[peer_tag_param]
+Call-ID: [call_id]
+CSeq: 1 ACK
+Max-Forwards: 70
+Content-Length: 0
+
+]]></send>
+  <pause milliseconds="100"/>
+  <send retrans="500"><![CDATA[
+BYE [next_url] SIP/2.0
+[routes]
+Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+From: <sip:phone@[local_ip]:[local_port]>;tag=[call_number]
+To: <sip:[service]@[remote_ip]:[remote_port]>[peer_tag_param]
+Call-ID: [call_id]
+CSeq: 2 BYE
+Max-Forwards: 70
+Content-Length: 0
+
+]]></send>
+  <recv response="200"/>
+</scenario>
+"""
+
+
+async def sipp(rig: RealRig, line: str, calls: int, rate: int, transport: str = "u1") -> int:
+    """Bounded load from sipp's phone; its exit status is 0 when every call was good."""
+    program = shutil.which("sipp")
+    if program is None:
+        pytest.skip("sipp is not on PATH (Debian: sip-tester)")
+    scenario = rig.folder / "phone.xml"
+    scenario.write_text(_PHONE)
+    host, port = next(iter(rig.running.values())).address
+    options = {"-r": rate, "-m": calls, "-i": "127.0.0.1", "-t": transport, "-s": line, "-l": 200}
+    process = await asyncio.create_subprocess_exec(
+        *[program, f"{host}:{port}", "-sf", str(scenario), "-timeout", "30s", "-nostdin"],
+        *[str(part) for pair in options.items() for part in pair],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=rig.folder,
+    )
+    return await process.wait()
+
+
+async def serve(rig: RealRig, pods: int) -> tuple[str, AgentRows, list[FakePod]]:
+    """An agent with a number whose pods are all active."""
+    found = [await rig.pod() for _ in range(pods)]
+    line = number()
+    wanted = agent("card", *found, numbers=[line])
+    await rig.proxy.sync([wanted], epoch=1)
+    await until(rig, wanted, SeenState.ACTIVE, *found)
+    return line, wanted, found
+
+
+async def synced(rig: RealRig, agents: list[AgentRows]) -> None:
+    """Sync as often as the core would until everything is as wanted."""
+    for _ in range(50):
+        outcome = await rig.proxy.sync(agents, epoch=1)
+        if outcome.in_sync:
+            return
+        await asyncio.sleep(min(outcome.look_again_s or 0.5, 0.5))
+    pytest.fail(f"never in sync: {outcome.instances}")
+
+
+@real
+async def test_calls_take_turns_over_many_equal_pods(make_rig: MakeRig) -> None:
+    rig = await make_rig()
+    line, _, pods = await serve(rig, 40)
+    caller = await rig.caller()
+
+    for _ in range(80):
+        assert (await caller.call(line)).status == 200
+
+    assert [len(pod.invites) for pod in pods] == [2] * 40
+    assert [pod.byes for pod in pods] == [2] * 40
+
+
+@real
+async def test_different_weights_share_the_calls(make_rig: MakeRig) -> None:
+    rig = await make_rig()
+    line, wanted, (stable, canary) = await serve(rig, 2)
+    rows = tuple(replace(r, weight=90 if r.uri == stable.uri else 10) for r in wanted.rows)
+    outcome = await rig.proxy.sync([replace(wanted, rows=rows)], epoch=1)
+    assert outcome.in_sync
+    assert outcome.state_of(wanted.uid, stable.uri) is SeenState.ACTIVE
+    caller = await rig.caller()
+
+    for _ in range(200):
+        assert (await caller.call(line)).status == 200
+
+    assert len(stable.invites) + len(canary.invites) == 200
+    assert 3 <= len(canary.invites) <= 50
+
+
+@real
+async def test_an_unknown_number_is_not_found(make_rig: MakeRig) -> None:
+    rig = await make_rig()
+    caller = await rig.caller()
+
+    assert (await caller.call("+1555999")).status == 404
+    assert (await caller.call("callfleet")).status == 404
+
+
+@real
+async def test_when_every_pod_refuses_the_caller_is_told_when_to_come_back(
+    make_rig: MakeRig,
+) -> None:
+    rig = await make_rig()
+    line, wanted, pods = await serve(rig, 3)
+    caller = await rig.caller()
+    for pod in pods:
+        pod.full = True
+
+    answer = await caller.call(line)
+    assert (answer.status, answer.get("retry-after")) == (503, "5")
+    assert [len(pod.invites) for pod in pods] == [1, 1, 1]
+
+    pods[1].full = False
+    assert (await caller.call(line)).status == 200
+    seen = await rig.proxy.observe()
+    assert {seen.state_of(wanted.uid, pod.uri) for pod in pods} == {SeenState.ACTIVE}
+
+
+@real
+async def test_no_pod_at_all_is_a_503_too(make_rig: MakeRig) -> None:
+    rig = await make_rig()
+    line = number()
+    await rig.proxy.sync([agent("card", numbers=[line])], epoch=1)
+
+    answer = await (await rig.caller()).call(line)
+
+    assert (answer.status, answer.get("retry-after")) == (503, "5")
+
+
+@real
+async def test_a_dead_pod_is_passed_over_and_comes_back(make_rig: MakeRig) -> None:
+    rig = await make_rig()
+    line, wanted, pods = await serve(rig, 3)
+    caller = await rig.caller()
+
+    pods[0].dead = True
+    for _ in range(6):
+        assert (await caller.call(line)).status == 200
+    await until(rig, wanted, SeenState.PROBING, pods[0])
+    assert len(pods[1].invites) + len(pods[2].invites) == 6
+
+    pods[0].dead = False
+    await until(rig, wanted, SeenState.ACTIVE, *pods)
+
+
+@real
+async def test_a_pod_that_answers_503_to_probes_gets_no_new_call(make_rig: MakeRig) -> None:
+    rig = await make_rig()
+    line, wanted, pods = await serve(rig, 2)
+
+    pods[0].draining = True
+    await until(rig, wanted, SeenState.PROBING, pods[0])
+    assert await rig.reached(line, 6) == {pods[1].uri}
+
+    pods[0].draining = False
+    await until(rig, wanted, SeenState.ACTIVE, *pods)
+
+
+@real
+async def test_a_drain_under_load_loses_no_call(make_rig: MakeRig) -> None:
+    rig = await make_rig()
+    line, wanted, pods = await serve(rig, 3)
+
+    async with asyncio.TaskGroup() as group:
+        load = group.create_task(sipp(rig, line, calls=210, rate=30))
+        await pods[0].called(15)
+        outcome = await rig.proxy.sync([with_state(wanted, INACTIVE, pods[0])], epoch=1)
+        assert outcome.in_sync
+        await until(rig, wanted, SeenState.INACTIVE, pods[0])
+        confirmed = asyncio.get_running_loop().time()
+
+    assert load.result() == 0
+    assert sum(len(pod.invites) for pod in pods) == 210
+    assert not [when for when in pods[0].invites if when > confirmed]
+    assert [when for when in pods[1].invites if when > confirmed]
+
+
+@real
+async def test_a_change_of_other_agents_under_load_disturbs_no_call(make_rig: MakeRig) -> None:
+    rig = await make_rig()
+    line, wanted, _ = await serve(rig, 2)
+    other = await rig.pod()
+
+    async with asyncio.TaskGroup() as group:
+        load = group.create_task(sipp(rig, line, calls=150, rate=50))
+        for i in range(6):
+            agents = [wanted, agent(f"other{i}", other, numbers=[number()])]
+            assert (await rig.proxy.sync(agents, epoch=1)).in_sync
+
+    assert load.result() == 0
+
+
+@real
+async def test_calls_over_tcp(make_rig: MakeRig) -> None:
+    rig = await make_rig()
+    line, _, pods = await serve(rig, 2)
+
+    assert await sipp(rig, line, calls=10, rate=20, transport="t1") == 0
+    assert sum(pod.byes for pod in pods) == 10
+
+
+@real
+async def test_a_call_that_times_out_does_not_undo_a_drain(make_rig: MakeRig) -> None:
+    rig = await make_rig()
+    line, wanted, (pod,) = await serve(rig, 1)
+    caller = await rig.caller()
+
+    pod.dead = True
+    call = asyncio.create_task(caller.call(line))
+    await asyncio.sleep(0.3)
+    await rig.proxy.sync([with_state(wanted, INACTIVE, pod)], epoch=1)
+    assert (await call).status == 503
+    pod.dead = False
+
+    await until(rig, wanted, SeenState.INACTIVE, pod)
+    await asyncio.sleep(2 * TIMING.probe_interval_s)
+    seen = await rig.proxy.observe()
+    assert seen.state_of(wanted.uid, pod.uri) is SeenState.INACTIVE
+
+
+@real
+async def test_what_the_proxy_answers_by_itself(make_rig: MakeRig) -> None:
+    rig = await make_rig()
+    caller = await rig.caller()
+    host, port = caller.proxy
+    at = f"sip:{host}:{port}"
+    in_dialog = [("to", f"<{at}>;tag=nobody")]
+
+    assert (await caller.ask("OPTIONS", at, [])).status == 200
+    assert (await caller.ask("REGISTER", at, [])).status == 405
+    assert (await caller.ask("BYE", at, in_dialog)).status == 481
+    assert (await caller.ask("OPTIONS", at, [("max-forwards", "0")])).status == 483
+
+
+@real
+async def test_a_foreign_row_keeps_what_its_owner_set(make_rig: MakeRig) -> None:
+    rig = await make_rig()
+    foreign = await rig.pod()
+    await rig.add_foreign_row(77, foreign.uri)
+    async with aiohttp.ClientSession() as session:
+        rpc = JsonRpc(session, rig.endpoints[0], 2)
+        commands = DIALECTS[rig.installed.driver]().commands(rpc)
+        await commands.reload_destinations()
+        await commands.set_state((77, foreign.uri), Held.DRAINED)
+
+        await rig.proxy.sync([agent("card", await rig.pod())], epoch=1)
+
+        assert (await commands.memory())[77, foreign.uri].held is Held.DRAINED
+
+
+@real
+@pytest.mark.parametrize("how", ["away", "hangs"])
+async def test_the_proxys_own_database_may_be_away(
+    make_rig: MakeRig, tmp_path: Path, how: str
+) -> None:
+    rig = await make_rig()
+    tap = TcpTap(rig.installed.database_address)
+    await tap.open()
+    name = rig.installed.database_url.rpartition("/")[2]
+    url = f"postgresql://callfleet@127.0.0.1:{tap.port}/{name}"
+    instance = RunningProxy(rig.installed.driver, url, tmp_path)
+    await instance.start_beside()
+    try:
+        rig.use([instance])
+        line, wanted, (stays, goes) = await serve(rig, 2)
+        caller = await rig.caller()
+
+        tap.hang() if how == "hangs" else await tap.cut()
+        drained = with_state(wanted, INACTIVE, goes)
+        outcome = await rig.proxy.sync([drained], epoch=1)
+        assert outcome.in_sync  # a drain needs no reload
+        late = await rig.pod()
+        more = replace(drained, rows=(*drained.rows, WantedRow(late.uri, "late")))
+        outcome = await rig.proxy.sync([more], epoch=1)
+        assert outcome.instances[instance.endpoint]
+        assert not outcome.state_of(wanted.uid, late.uri).out
+        for _ in range(4):
+            assert (await caller.call(line)).status == 200
+        assert len(stays.invites) == 4
+
+        tap.flow() if how == "hangs" else await tap.open()
+        await synced(rig, [more])
+        await until(rig, wanted, SeenState.ACTIVE, late)
+    finally:
+        instance.stop()
+        await tap.cut()
+
+
+async def test_remote_commands_are_on_the_private_port_only(installed: Install) -> None:
+    found = await installed("kamailio")
+    instance = found.instances[0]
+    body = b'{"jsonrpc":"2.0","method":"core.version","id":1}'
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=3)) as session:
+        private = f"http://127.0.0.1:{instance.rpc_port}"
+        async with session.get(f"{private}/healthz") as answer:
+            assert answer.status == 200
+        async with session.get(f"{private}/metrics") as answer:
+            assert "kamailio_" in await answer.text()
+        async with session.get(f"{private}/other") as answer:
+            assert answer.status == 404
+        async with session.post(f"http://127.0.0.1:{instance.sip_port}/RPC", data=body) as answer:
+            assert answer.status == 404
+
+
+@pytest.mark.parametrize("driver", ["kamailio", "opensips"])
+def test_the_configuration_with_a_relay_is_accepted(driver: str, tmp_path: Path) -> None:
+    program = require(driver)
+    proxy = RunningProxy(driver, "postgresql://nobody@127.0.0.1:9/none", tmp_path)
+    relay = {"CALLFLEET_RTPENGINE": "udp:127.0.0.1:22222"}
+    command = {
+        "kamailio": [program, "-c", "-f", str(FILES / "kamailio" / "kamailio.cfg")],
+        "opensips": [
+            *[program, "-C", "-f", str(FILES / "opensips" / "opensips.cfg")],
+            *["-p", f"awk -f {FILES / 'opensips' / 'environment.awk'}"],
+        ],
+    }[driver]
+
+    done = subprocess.run(
+        command, env=os.environ | proxy.environment() | relay, capture_output=True, text=True
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_opensips_needs_its_environment(tmp_path: Path) -> None:
+    files = FILES / "opensips"
+    command = ["awk", "-f", str(files / "environment.awk"), str(files / "opensips.cfg")]
+    done = subprocess.run(command, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True)
+
+    assert done.returncode == 1
+    assert "is not set" in done.stderr
+    assert ALLOWED not in done.stdout
