@@ -123,6 +123,8 @@ class Connections:
             self._spawn(self._connect(address))
         elif len(waiting) < self.settings.most_waiting_messages:
             waiting.append((destination, data))
+        else:
+            self._loop.call_soon(self._failed, destination)
 
     async def _connect(self, address: Address) -> None:
         try:

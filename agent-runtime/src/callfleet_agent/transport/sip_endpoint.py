@@ -119,6 +119,11 @@ class SipEndpoint:
             self._udp.close()
             self._udp = None
 
+    @property
+    def connections(self) -> int:
+        """How many streams are open."""
+        return len(self._connections)
+
     # In
 
     def _received(self, data: bytes, source: Peer) -> None:
