@@ -84,6 +84,8 @@ async def _until_signal(settings: OperatorSettings, kubeconfig: Path | None) -> 
     error = work.exception()
     if isinstance(error, BaseExceptionGroup) and (found := error.subgroup(ConfigurationError)):
         raise _first(found)
+    if isinstance(error, OSError):
+        raise error
     _log.critical("the operator failed", exc_info=error)
     return 1
 

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import asyncpg
 
+from callfleet_operator.kube.errors import ConfigurationError
 from callfleet_operator.main import logs
 from callfleet_operator.ports.errors import PortError
 from callfleet_operator.proxies import migrate
@@ -74,7 +75,7 @@ async def _run(options: argparse.Namespace) -> None:
     url = _read(options.database_url_file)
     await _until_there(url, options.wait_seconds)
     roles = [
-        await _ensure_role(url, _read(path)) if path else None
+        await _ensure_role(url, path) if path else None
         for path in (options.operator_url_file, options.proxy_url_file)
     ]
     steps = await migrate(url, options.driver, role=roles[0], proxy_role=roles[1])
@@ -104,10 +105,12 @@ async def _until_there(url: str, limit_s: float) -> None:
             return
 
 
-async def _ensure_role(owner_url: str, url: str) -> str:
-    """Make the role that a URL names, with its password; answers its name."""
-    parts = urlsplit(url)
+async def _ensure_role(owner_url: str, path: Path) -> str:
+    """Make the role that a file's URL names, with its password; answers its name."""
+    parts = urlsplit(_read(path))
     name, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if not name or not password:
+        raise ConfigurationError(f"{path}: give postgresql://USER:PASSWORD@HOST:PORT/NAME")
     connection = await asyncpg.connect(owner_url, timeout=CONNECT_LIMIT_S)
     try:
         known = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", name)
