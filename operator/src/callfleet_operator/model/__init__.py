@@ -5,21 +5,19 @@ The CRDs are generated from it (`model.crd`), and whatever reads a manifest with
 reads it through `load_voice_agent`. It needs pydantic and PyYAML, and nothing else.
 """
 
+from .dialog import AuthenticationMethod
+from .engines import Engine, Hosting, Stage
 from .errors import FieldProblem, ManifestError
 from .load import load_provider_pool, load_voice_agent
 from .meta import Condition, ObjectMeta
 from .providerpool import (
-    Engine,
-    Hosting,
     ProviderPool,
     ProviderPoolSpec,
     ProviderPoolStatus,
-    Stage,
 )
 from .settings import OperatorSettings, ProxySettings, load_settings, read_settings
 from .voiceagent import (
     API_VERSION,
-    AuthenticationMethod,
     Codec,
     Media,
     RolloutStrategy,

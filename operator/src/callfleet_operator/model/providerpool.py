@@ -1,65 +1,13 @@
 """ProviderPool: one engine for recognition, language or synthesis, and where it runs."""
 
-from enum import StrEnum
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from .engines import EMBEDDED, HOSTED, SPEAKING, STAGES, WITH_GPU, Engine, Hosting, Stage
 from .meta import Conditions, ObjectMeta, to_manifest
 from .pod import NodeSelector, ResourceList, Tolerations
 from .schema import DnsSubdomain, HttpUrl, Int, Model, QualifiedName, Quantity, Rule
-
-
-class Engine(StrEnum):
-    """The programs and services that Callfleet has adapters for."""
-
-    VLLM = "vllm"
-    LLAMACPP = "llamacpp"
-    WHISPER = "whisper"
-    VOSK = "vosk"
-    SPHINX = "sphinx"
-    PIPER = "piper"
-    ESPEAK = "espeak"
-    SILERO = "silero"
-    RULES = "rules"
-    OPENAI = "openai"
-    ELEVENLABS = "elevenlabs"
-
-
-class Stage(StrEnum):
-    """The stages of a conversation."""
-
-    ASR = "asr"
-    LLM = "llm"
-    TTS = "tts"
-    VAD = "vad"
-
-
-class Hosting(StrEnum):
-    """Who runs an engine."""
-
-    EMBEDDED = "embedded"  # it runs inside the agent's pods
-    EXTERNAL = "external"  # somebody else runs it; we have a URL
-    MANAGED = "managed"  # the operator runs it
-
-
-STAGES: dict[Engine, tuple[Stage, ...]] = {
-    Engine.VLLM: (Stage.LLM, Stage.ASR),
-    Engine.LLAMACPP: (Stage.LLM,),
-    Engine.WHISPER: (Stage.ASR,),
-    Engine.VOSK: (Stage.ASR,),
-    Engine.SPHINX: (Stage.ASR,),
-    Engine.PIPER: (Stage.TTS,),
-    Engine.ESPEAK: (Stage.TTS,),
-    Engine.SILERO: (Stage.VAD,),
-    Engine.RULES: (Stage.LLM,),
-    Engine.OPENAI: (Stage.LLM,),
-    Engine.ELEVENLABS: (Stage.TTS,),
-}
-EMBEDDED = (Engine.SPHINX, Engine.ESPEAK, Engine.SILERO, Engine.RULES)
-HOSTED = (Engine.OPENAI, Engine.ELEVENLABS)
-WITH_GPU = (Engine.VLLM, Engine.LLAMACPP, Engine.WHISPER)
-SPEAKING = tuple(engine for engine, stages in STAGES.items() if Stage.TTS in stages)
 
 
 class ModelCache(Model):

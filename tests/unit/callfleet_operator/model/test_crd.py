@@ -9,8 +9,9 @@ from pydantic import Field
 from callfleet_hack.generate_crds import generated_files
 from callfleet_operator.model import Condition, Engine, Hosting, Stage
 from callfleet_operator.model.crd import custom_resource_definitions, root_schema
+from callfleet_operator.model.engines import STAGES
 from callfleet_operator.model.meta import ObjectMeta
-from callfleet_operator.model.providerpool import STAGES, ProviderPoolSpec
+from callfleet_operator.model.providerpool import ProviderPoolSpec
 from callfleet_operator.model.reference import reference_page, section
 from callfleet_operator.model.schema import Int, Model, Rule
 
