@@ -11,10 +11,8 @@ from pathlib import Path
 
 import uvloop
 
-from callfleet_operator.kube.connection import connect
 from callfleet_operator.kube.errors import ConfigurationError
 from callfleet_operator.main import logs, migrate
-from callfleet_operator.main.process import close_process, open_process
 from callfleet_operator.model import ManifestError, OperatorSettings, read_settings
 
 _log = logging.getLogger(__name__)
@@ -69,6 +67,10 @@ def _run(options: argparse.Namespace) -> int:
 
 
 async def _until_signal(settings: OperatorSettings, kubeconfig: Path | None) -> int:
+    # Kubernetes' client takes over a second to import, and `migrate` has no use for it.
+    from callfleet_operator.kube.connection import connect
+    from callfleet_operator.main.process import close_process, open_process
+
     process = await open_process(settings, await connect(kubeconfig))
     try:
         work = asyncio.create_task(process.run(), name="operator")
