@@ -114,7 +114,7 @@ class JitterBuffer:
     ) -> Arrival:
         """A packet's sound (s16le); `jitter` is the stream's, in timestamp units."""
         self._follow_jitter(jitter)
-        if sequence in self._recent:
+        if self._is_repeated(sequence):
             self.counters.duplicates += 1
             return Arrival.DUPLICATE
         self._recent.append(sequence)
@@ -142,6 +142,11 @@ class JitterBuffer:
         return kind, data
 
     # arrival
+
+    def _is_repeated(self, sequence: int) -> bool:
+        """Only a number that is not ahead can have been there, so the usual packet is cheap."""
+        ahead = self._highest is None or sequence_delta(sequence, self._highest) > 0
+        return not ahead and sequence in self._recent
 
     def _follow_jitter(self, jitter: float) -> None:
         """The target rises at once and falls slowly, so that frames are not left out and put in

@@ -190,7 +190,8 @@ class MediaSession:
 
     def tick(self, now: float, skipped: int = 0) -> MediaTick:
         """20 ms pass, after `skipped` that nobody noticed."""
-        self._skip(skipped)
+        if skipped:
+            self._skip(skipped)
         position = self._inbound_position
         kind, inbound = self._receiver.frame()
         self._inbound_position += FRAME_SAMPLES

@@ -78,10 +78,18 @@ class RtpPacket:
 
     def __bytes__(self) -> bytes:
         """Raises ValueError for fields out of range."""
+        if not (self.csrcs or self.extension or self.padding):
+            return pack_packet(
+                self.payload_type,
+                self.sequence,
+                self.timestamp,
+                self.ssrc,
+                self.payload,
+                marker=self.marker,
+            )
         if len(self.csrcs) > MAX_CSRCS or not 0 <= self.padding <= 0xFF:
             raise ValueError("too many CSRCs, or too much padding")
-        if not 0 <= self.payload_type <= 0x7F:
-            raise ValueError("a payload type has 7 bits")
+        _check_payload_type(self.payload_type)
         first = VERSION << 6 | bool(self.padding) << 5 | bool(self.extension) << 4 | len(self.csrcs)
         second = self.marker << 7 | self.payload_type
         try:
@@ -95,6 +103,23 @@ class RtpPacket:
             extension = _EXTENSION.pack(self.extension.profile, len(data) // 4) + data
         tail = bytes(self.padding - 1) + bytes((self.padding,)) if self.padding else b""
         return head + csrcs + extension + self.payload + tail
+
+
+def pack_packet(
+    payload_type: int, sequence: int, timestamp: int, ssrc: int, payload: bytes, *, marker: bool
+) -> bytes:
+    """The bytes of the usual packet, without padding, extension, or CSRC. Raises ValueError."""
+    _check_payload_type(payload_type)
+    try:
+        head = _HEADER.pack(0x80, marker << 7 | payload_type, sequence, timestamp, ssrc)
+    except struct.error as error:
+        raise ValueError(str(error)) from error
+    return head + payload
+
+
+def _check_payload_type(payload_type: int) -> None:
+    if not 0 <= payload_type <= 0x7F:
+        raise ValueError("a payload type has 7 bits")
 
 
 def _parse_extension(data: bytes, offset: int) -> tuple[HeaderExtension, int]:

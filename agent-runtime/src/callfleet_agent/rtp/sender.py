@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from callfleet_agent.audio import FRAME_SAMPLES
 from callfleet_agent.rtp.arithmetic import next_sequence, next_timestamp
-from callfleet_agent.rtp.packet import RtpPacket
+from callfleet_agent.rtp.packet import pack_packet
 
 
 @dataclass(slots=True)
@@ -31,15 +31,13 @@ class RtpSender:
     ) -> bytes:
         """The next packet. The marker is set on the first after the start, a pause or a switch of
         codec unless it is given; `timestamp` is the current one unless given."""
-        data = bytes(
-            RtpPacket(
-                payload_type=payload_type,
-                sequence=self.sequence,
-                timestamp=self.timestamp if timestamp is None else timestamp,
-                ssrc=self.ssrc,
-                payload=payload,
-                marker=self._marker if marker is None else marker,
-            )
+        data = pack_packet(
+            payload_type,
+            self.sequence,
+            self.timestamp if timestamp is None else timestamp,
+            self.ssrc,
+            payload,
+            marker=self._marker if marker is None else marker,
         )
         if marker is None:
             self._marker = False

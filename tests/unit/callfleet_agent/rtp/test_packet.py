@@ -83,6 +83,7 @@ def test_a_malformed_packet_is_refused(data: str, message: str) -> None:
         {"timestamp": -1},
         {"ssrc": 2**32},
         {"csrcs": (0,) * 16},
+        {"csrcs": (2**32,)},
         {"padding": 256},
     ],
 )
