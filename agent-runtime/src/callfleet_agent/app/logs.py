@@ -6,6 +6,7 @@ Messages are constant; what varies is in fields, and no field holds a number, a 
 
 import contextvars
 import logging
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -53,6 +54,12 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
         return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def instance(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The fields that say which pod writes, where there is one."""
+    name = environment.get("POD_NAME")
+    return {"instance": name} if name else {}
 
 
 class PlainFormatter(logging.Formatter):

@@ -134,9 +134,9 @@ class AgentMetrics:
         for state in WorkerState:
             self._workers.labels(state).set(states.get(state, 0))
 
-    def sip_malformed(self) -> None:
-        """A message could not be read as SIP."""
-        self._malformed.inc()
+    def sip_malformed(self, messages: int = 1) -> None:
+        """Messages could not be read as SIP."""
+        self._malformed.inc(messages)
 
     def rtp_of_call(self, *, lost: int, strangers: int) -> None:
         """A call's media statistics at its end."""

@@ -162,9 +162,9 @@ class Supervisor:
     async def _live(self) -> None:
         """One worker from its start to its end."""
         self._numbers += 1
-        process = await self._start(self._numbers)
-        worker = self._workers[self._numbers] = Worker(self._numbers, process)
-        number = worker.number
+        number = self._numbers
+        process = await self._start(number)
+        worker = self._workers[number] = Worker(number, process)
         try:
             await self._note()
             async with asyncio.timeout(READY_LIMIT_S):

@@ -41,8 +41,12 @@ class ControlledPod(Protocol):
     def report(self) -> fleet_pb2.PodReport:
         """What the pod is now, without a correlation id."""
 
-    async def changed(self) -> None:
-        """Return after the next change of what `report` says."""
+    @property
+    def version(self) -> int:
+        """Grows with every change of what `report` says."""
+
+    async def changed_since(self, version: int) -> None:
+        """Return once `version` is no longer this one."""
 
 
 @dataclass(slots=True)
@@ -125,10 +129,10 @@ class ControlService(fleet_pb2_grpc.AgentPodServiceServicer):
     ) -> AsyncIterator[fleet_pb2.PodReport]:
         """Reports for intents at once, and for changes at most once a second."""
         loop = asyncio.get_running_loop()
-        last_sent = -SHORTEST_S
+        last_sent, told = -SHORTEST_S, self._pod.version
         while True:
             asked = asyncio.ensure_future(wake.get())
-            changed = asyncio.ensure_future(self._pod.changed())
+            changed = asyncio.ensure_future(self._pod.changed_since(told))
             waits: set[asyncio.Future[Any]] = {reader, asked, changed}
             try:
                 done, _ = await asyncio.wait(
@@ -144,7 +148,7 @@ class ControlService(fleet_pb2_grpc.AgentPodServiceServicer):
                 if reader in done and asked not in done:
                     await reader  # raises what refused the stream
                     return
-                report = self._pod.report()
+                told, report = self._pod.version, self._pod.report()
                 report.correlation_id = asked.result() or "" if asked in done else ""
             finally:
                 asked.cancel()

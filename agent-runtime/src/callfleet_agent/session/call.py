@@ -166,12 +166,23 @@ class Call(Generic[Dialog]):
             self,
             voice=voice,
             owner_epoch=self.owner_epoch + (event is VoiceEvent.TAKEN),
-            workers_lost=self.workers_lost + (event is VoiceEvent.WORKER_LOST),
+            workers_lost=self.workers_lost
+            + (event is VoiceEvent.WORKER_LOST and self.voice is VoiceState.HELD),
         )
 
     def with_context(self, context: bytes) -> Self:
         """The call with the context that a worker handed over after a turn."""
         return replace(self, context=context)
+
+    def with_conversation(self, other: Self) -> Self:
+        """The call with the conversation's side of `other`, which followed only that side."""
+        return replace(
+            self,
+            voice=other.voice,
+            owner_epoch=other.owner_epoch,
+            workers_lost=other.workers_lost,
+            context=other.context,
+        )
 
     def with_dialog(self, dialog: Dialog) -> Self:
         """The call with its dialog as it is now."""

@@ -7,7 +7,7 @@ operator says that its row is confirmed inactive, at most five seconds, and refu
 that.
 
 The process ends when it was told to terminate, the last call is over and the last SIP transaction
-has had its time (64*T1, RFC 3261 section 17).
+is done, which takes 64*T1 = 32 s at most (RFC 3261 section 17).
 """
 
 from dataclasses import dataclass, replace
@@ -62,7 +62,7 @@ class Drain:
         return self if self.terminated_at is not None else replace(self, terminated_at=at)
 
     def on_call_ended(self, *, at: float) -> Self:
-        """The state after a call (or a refusal, which is a transaction too) ended."""
+        """The state after a call ended."""
         return replace(self, last_call_ended_at=at)
 
     def phase(self, *, now: float) -> PodPhase:
@@ -79,9 +79,9 @@ class Drain:
         """Whether a new call may come in."""
         return self.phase(now=now) is not PodPhase.DRAINING
 
-    def may_exit(self, *, now: float, calls: int) -> bool:
-        """Whether the process has nothing left to do."""
+    def may_exit(self, *, now: float, calls: int, idle: bool) -> bool:
+        """Whether the process has nothing left to do; `idle` says that no transaction is left."""
         if self.terminated_at is None or calls or self.takes_calls(now=now):
             return False
-        quiet_since = self.last_call_ended_at
-        return quiet_since is None or now - quiet_since >= TRANSACTION_S
+        since = max(self.terminated_at, self.last_call_ended_at or self.terminated_at)
+        return idle or now - since >= TRANSACTION_S

@@ -49,14 +49,20 @@ def test_a_second_sigterm_changes_nothing() -> None:
 
 def test_without_sigterm_a_drained_pod_stays() -> None:
     draining = serving().on_intent(3, PodIntent.DRAINING, row_confirmed_inactive=True)
-    assert not draining.may_exit(now=1000.0, calls=0)
+    assert not draining.may_exit(now=1000.0, calls=0, idle=True)
 
 
 def test_the_process_ends_after_the_last_call_and_its_transactions() -> None:
     leaving = serving().on_terminate(at=100.0)
-    assert not leaving.may_exit(now=104.0, calls=0)
-    assert leaving.may_exit(now=105.0, calls=0)
-    assert not leaving.may_exit(now=105.0, calls=1)
+    assert not leaving.may_exit(now=104.0, calls=0, idle=True)
+    assert leaving.may_exit(now=105.0, calls=0, idle=True)
+    assert not leaving.may_exit(now=105.0, calls=1, idle=False)
     ended = leaving.on_call_ended(at=200.0)
-    assert not ended.may_exit(now=231.9, calls=0)
-    assert ended.may_exit(now=232.0, calls=0)
+    assert not ended.may_exit(now=231.9, calls=0, idle=False)
+    assert ended.may_exit(now=205.0, calls=0, idle=True)
+
+
+def test_a_transaction_that_never_ends_does_not_hold_the_process() -> None:
+    leaving = serving().on_terminate(at=100.0)
+    assert leaving.may_exit(now=132.0, calls=0, idle=False)
+    assert leaving.on_call_ended(at=200.0).may_exit(now=232.0, calls=0, idle=False)

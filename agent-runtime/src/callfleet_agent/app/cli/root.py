@@ -1,0 +1,29 @@
+"""`callfleet`: the group of all commands."""
+
+import click
+
+from callfleet_agent.app.cli.call import call
+from callfleet_agent.app.cli.run import run
+from callfleet_agent.app.cli.serve import serve
+from callfleet_agent.app.cli.version import version
+from callfleet_agent.app.cli.worker import worker
+
+_EPILOG = """\b
+Examples:
+  callfleet run agent.yaml                       an agent on this machine
+  callfleet call sip:agent@127.0.0.1:5060 --say "where is my credit card"
+  callfleet serve demo-bank --status shipped     a bank to try it with
+"""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG)
+def callfleet() -> None:
+    """Voice agents that answer phone calls.
+
+    `run` answers calls on this machine as a VoiceAgent manifest says, `call` is a phone to talk
+    with an agent or to test it, `serve` runs one of the platform's processes in the foreground.
+    """
+
+
+for command in (run, call, serve, version, worker):
+    callfleet.add_command(command)

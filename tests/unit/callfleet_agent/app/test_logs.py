@@ -1,0 +1,77 @@
+"""Log lines have the platform's format."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from callfleet_agent.app import logs
+
+
+@pytest.fixture
+def root_logger() -> Iterator[logging.Logger]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield root
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_a_line_is_json_with_the_fields_that_collectors_read(root_logger: logging.Logger) -> None:
+    stream = io.StringIO()
+    logs.configure("callfleet-connector", "info", fixed={"instance": "pod-1"}, stream=stream)
+    with logs.correlated("0b9c7a4e"):
+        logging.getLogger("callfleet").info("a call was refused", extra={"reason": "full"})
+    logging.getLogger("callfleet").debug("not at this level")
+    (line,) = lines(stream)
+    assert line.pop("timestamp").endswith("+00:00")
+    assert line == {
+        "level": "INFO",
+        "correlation_id": "0b9c7a4e",
+        "service": "callfleet-connector",
+        "instance": "pod-1",
+        "message": "a call was refused",
+        "logger": "callfleet",
+        "reason": "full",
+    }
+
+
+def test_an_exception_stays_on_its_line(root_logger: logging.Logger) -> None:
+    stream = io.StringIO()
+    logs.configure("x", "INFO", stream=stream)
+    try:
+        raise ValueError("wrong")
+    except ValueError:
+        logging.getLogger().exception("it failed")
+    (line,) = lines(stream)
+    assert "ValueError: wrong" in line["error"]
+    assert line["correlation_id"] == ""
+
+
+def test_a_person_reads_a_short_line(root_logger: logging.Logger) -> None:
+    stream = io.StringIO()
+    logs.configure("x", "INFO", plain=True, stream=stream)
+    logging.getLogger().warning("a worker died", extra={"worker": 3})
+    assert stream.getvalue().rstrip().endswith("warning a worker died worker=3")
+
+
+def test_plain_lines_show_exceptions(root_logger: logging.Logger) -> None:
+    stream = io.StringIO()
+    logs.configure("x", "INFO", plain=True, stream=stream)
+    try:
+        raise ValueError("wrong")
+    except ValueError:
+        logging.getLogger().exception("it failed")
+    assert "ValueError: wrong" in stream.getvalue()
+
+
+def test_the_pod_is_named_where_there_is_one() -> None:
+    assert logs.instance({"POD_NAME": "card-line-1"}) == {"instance": "card-line-1"}
+    assert logs.instance({}) == {}

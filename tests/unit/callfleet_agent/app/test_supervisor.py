@@ -1,0 +1,150 @@
+"""Workers are kept alive, one more than wanted, and calls are given to them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from callfleet_agent.app.errors import WorkerDiedError
+from callfleet_agent.app.supervisor import Supervisor
+from callfleet_agent.session import WorkerState
+
+
+class FakeProcess:
+    """A worker process that does what a test says."""
+
+    def __init__(self, number: int, *, stillborn: bool = False) -> None:
+        self.pid = 1000 + number
+        self.socket = Path(f"/nowhere/{number}")
+        self.killed = False
+        self._stillborn = stillborn
+        self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def ready(self) -> None:
+        if self._stillborn:
+            raise WorkerDiedError("no models")
+
+    async def wait(self) -> int:
+        return await asyncio.shield(self._ended)
+
+    def die(self, status: int = -9) -> None:
+        if not self._ended.done():
+            self._ended.set_result(status)
+
+    def kill(self) -> None:
+        self.killed = True
+        self.die()
+
+    async def stop(self) -> None:
+        self.die(0)
+
+
+class Site:
+    """A supervisor with its processes and the delays that it asked for."""
+
+    def __init__(self, wanted: int, stillborn: frozenset[int] = frozenset()) -> None:
+        self.processes: dict[int, FakeProcess] = {}
+        self.delays: list[float] = []
+        self.lost = 0
+        self.states: dict[WorkerState, int] = {}
+        self._stillborn = stillborn
+        self.supervisor = Supervisor(
+            self._start,
+            wanted,
+            on_lost=self._count,
+            on_change=self._note,
+            sleep=self._sleep,
+        )
+
+    async def _start(self, number: int) -> FakeProcess:
+        process = FakeProcess(number, stillborn=number in self._stillborn)
+        self.processes[number] = process
+        return process
+
+    def _count(self) -> None:
+        self.lost += 1
+
+    def _note(self, states: dict[WorkerState, int]) -> None:
+        self.states = dict(states)
+
+    async def _sleep(self, delay_s: float) -> None:
+        self.delays.append(delay_s)
+        await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def site(wanted: int, stillborn: frozenset[int] = frozenset()) -> AsyncIterator[Site]:
+    place = Site(wanted, stillborn)
+    running = asyncio.ensure_future(place.supervisor.run())
+    try:
+        await place.supervisor.until_ready(wanted + 1)
+        yield place
+    finally:
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+
+async def test_one_more_is_started_than_wanted() -> None:
+    async with site(2) as place:
+        assert place.supervisor.pids == {1: 1001, 2: 1002, 3: 1003}
+        assert place.states == {WorkerState.READY: 3}
+
+
+async def test_calls_go_to_the_wanted_workers_and_are_given_back() -> None:
+    async with site(1) as place:
+        first, second = place.supervisor.take(), place.supervisor.take()
+        assert first is second
+        assert first is not None
+        assert (first.number, first.calls) == (1, 2)
+        place.supervisor.give_back(first)
+        assert first.calls == 1
+
+
+async def test_a_dead_worker_is_replaced_and_the_spare_steps_in() -> None:
+    async with site(1) as place:
+        place.processes[1].die()
+        await place.supervisor.until_ready(2)
+        while 3 not in place.supervisor.pids:
+            await asyncio.sleep(0)
+        worker = place.supervisor.take()
+        assert worker is not None
+        assert worker.number == 2
+        assert place.lost == 1
+        assert place.delays == [0.0]
+
+
+async def test_a_worker_that_never_gets_ready_is_tried_again_later_and_later() -> None:
+    async with site(1, stillborn=frozenset({2, 3, 4})) as place:
+        assert place.supervisor.pids == {1: 1001, 5: 1005}
+        assert place.delays == [0.0, 0.25, 0.5]
+        assert place.lost == 0
+        assert place.supervisor.last_error is None
+
+
+async def test_a_worker_that_hangs_is_ended() -> None:
+    async with site(1) as place:
+        worker = place.supervisor.take()
+        assert worker is not None
+        place.supervisor.condemn(worker)
+        place.supervisor.condemn(worker)
+        assert place.processes[1].killed
+        assert place.supervisor.ready_workers == 1
+        await place.supervisor.until_ready(2)
+        assert place.supervisor.pids == {2: 1002, 3: 1003}
+
+
+async def test_a_call_waits_for_a_worker() -> None:
+    place = Site(1)
+    assert place.supervisor.take() is None
+    assert await place.supervisor.taken(0.0) is None
+    waiting = asyncio.ensure_future(place.supervisor.taken(5.0))
+    running = asyncio.ensure_future(place.supervisor.run())
+    worker = await waiting
+    assert worker is not None
+    assert worker.calls == 1
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
