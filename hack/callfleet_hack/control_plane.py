@@ -90,7 +90,7 @@ class ControlPlane:
     def _start(self, name: str, command: list[str]) -> None:
         with (self.layout.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-S", "-E", supervise.__file__, *command],
+                [sys.executable, "-I", "-S", supervise.__file__, *command],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,

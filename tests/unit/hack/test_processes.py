@@ -8,7 +8,7 @@ import sys
 from callfleet_hack import supervise
 from callfleet_hack.node.process import Record, end_process, start_ticks
 
-SUPERVISE = [sys.executable, "-S", "-E", supervise.__file__]
+SUPERVISE = [sys.executable, "-I", "-S", supervise.__file__]
 
 
 def test_this_process_is_alive_under_its_pid_and_start_time() -> None:
