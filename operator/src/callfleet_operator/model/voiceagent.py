@@ -211,8 +211,8 @@ class Rollout(Model):
     strategy: RolloutStrategy = Field(
         default=RolloutStrategy.ROLLING,
         description=(
-            "rolling: pod by pod, an old one leaves when a new one takes calls. blue-green: all new "
-            "ones first, then the old ones leave together. canary: as careful as rolling."
+            "rolling: pod by pod, an old one leaves when a new one takes calls. blue-green: all "
+            "new ones first, then the old ones leave together. canary: as careful as rolling."
         ),
     )
     max_surge: Int = Field(
