@@ -1,0 +1,120 @@
+"""One call: its pipeline, from the offer to the last context."""
+
+import contextlib
+import logging
+from dataclasses import dataclass
+
+from pipecat.frames.frames import Frame
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.workers.runner import WorkerRunner
+
+from callfleet_agent.banking import Bank
+from callfleet_agent.dialog import Caller, Input, Resumed, Say, Started
+from callfleet_agent.link import Hello, LinkError
+from callfleet_agent.pipeline.conversing import Conversing
+from callfleet_agent.pipeline.hearing import Hearing
+from callfleet_agent.pipeline.link_transport import LinkInput, LinkOutput
+from callfleet_agent.pipeline.playout import Playout
+from callfleet_agent.pipeline.ports import (
+    CallLink,
+    Conversation,
+    Responder,
+    Synthesiser,
+    Transcriber,
+)
+from callfleet_agent.pipeline.settings import WorkerSettings
+from callfleet_agent.pipeline.speaking import Speaking
+from callfleet_agent.pipeline.turns import Turns
+from callfleet_agent.pipeline.voice import Voice
+from callfleet_agent.pipeline.voice_activity import VoiceActivityModel
+
+_log = logging.getLogger(__name__)
+
+
+class CallFailedError(Exception):
+    """A stage of a call's pipeline failed: the link is broken off, so another worker goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """What all calls of a worker share."""
+
+    model: VoiceActivityModel
+    transcriber: Transcriber
+    responder: Responder
+    synthesiser: Synthesiser
+    bank: Bank
+
+
+async def run_call(link: CallLink, engines: Engines, settings: WorkerSettings) -> None:
+    """Until the call has ended. Raises LinkError when the connector is gone, CallFailedError."""
+    hello = link.hello
+    conversation = engines.responder.converse(link.context if hello.resumed else None)
+    voice = Voice(engines.synthesiser)
+
+    def foresee(given: Input) -> None:
+        for output in conversation.foresee(given).outputs:
+            if isinstance(output, Say):
+                voice.prepare(output.sentences, private=output.private)
+
+    playout = Playout()
+    entrance = LinkInput(link, playout)
+    stages = [
+        entrance,
+        Hearing(engines.model, settings.voice_activity, playout),
+        Turns(engines.transcriber, conversation, settings, playout, foresee),
+        Conversing(conversation, _opening(hello), engines.bank, link, settings),
+        Speaking(voice),
+        LinkOutput(link, playout),
+    ]
+    failed = await _run(Pipeline(stages))
+    if failed is not None:
+        raise CallFailedError("a stage of the pipeline failed") from failed
+    ended = entrance.ended
+    reason = ended.result() if ended.done() and not ended.cancelled() else "cancelled"
+    _farewell(link, conversation, reason)
+
+
+async def _run(pipeline: Pipeline) -> BaseException | None:
+    worker = PipelineWorker(
+        pipeline,
+        params=PipelineParams(audio_in_sample_rate=8000, audio_out_sample_rate=8000),
+        enable_rtvi=False,
+        enable_turn_tracking=False,
+        cancel_on_idle_timeout=False,
+        cancel_runner_on_idle_timeout=False,
+        idle_timeout_secs=None,
+        check_dangling_tasks=False,
+    )
+    failures: list[BaseException] = []
+
+    @worker.event_handler("on_pipeline_error")  # type: ignore[untyped-decorator]
+    async def failed(_: PipelineWorker, frame: Frame) -> None:
+        error = getattr(frame, "exception", None)
+        failures.append(error or CallFailedError("unknown"))
+        # The exception's text may hold what was said: its type is enough.
+        _log.error("a call's pipeline failed", extra={"error": type(error).__name__})
+        await worker.cancel()
+
+    runner = WorkerRunner(handle_sigint=False, handle_sigterm=False, check_dangling_tasks=False)
+    await runner.add_workers(worker)
+    try:
+        await runner.run()
+    finally:
+        if not worker.has_finished():
+            await worker.cancel()
+    return failures[0] if failures else None
+
+
+def _opening(hello: Hello) -> Input:
+    if hello.resumed:
+        return Resumed()
+    caller = hello.caller
+    return Started(Caller(caller.id, caller.trusted, caller.withheld))
+
+
+def _farewell(link: CallLink, conversation: Conversation, reason: str) -> None:
+    with contextlib.suppress(LinkError):
+        link.hand_over(conversation.context(conversation.channel))
+        link.event("ended", reason=reason)

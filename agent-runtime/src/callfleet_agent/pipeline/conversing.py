@@ -1,0 +1,158 @@
+"""The dialog stage, in the place where a language model would be."""
+
+import asyncio
+import logging
+import time
+from uuid import UUID, uuid5
+
+from pipecat.frames.frames import Frame, StartFrame
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+
+from callfleet_agent.banking import (
+    AuthenticationRequest,
+    AuthenticationStatus,
+    Bank,
+    BankingError,
+    CardDeliveryRequest,
+)
+from callfleet_agent.dialog import (
+    AskBank,
+    Authenticate,
+    Authenticated,
+    BankFailed,
+    BankSlow,
+    CardFound,
+    CardNotFound,
+    Delivery,
+    HangUp,
+    Input,
+    Interrupted,
+    Listen,
+    QueryCardDelivery,
+    Say,
+    Verdict,
+)
+from callfleet_agent.link import LinkError
+from callfleet_agent.pipeline.frames import HangUpFrame, ListenFrame, SayFrame, TurnFrame
+from callfleet_agent.pipeline.ports import CallLink, Conversation, Reply
+from callfleet_agent.pipeline.settings import WorkerSettings
+
+_log = logging.getLogger(__name__)
+_VERDICTS = {
+    AuthenticationStatus.VERIFIED: Verdict.VERIFIED,
+    AuthenticationStatus.REFUSED: Verdict.REFUSED,
+    AuthenticationStatus.LOCKED: Verdict.LOCKED,
+    AuthenticationStatus.UNKNOWN_CALLER: Verdict.UNKNOWN_CALLER,
+}
+
+
+class Conversing(FrameProcessor):
+    """Feeds a conversation with inputs, and does what it wants done."""
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        opening: Input,
+        bank: Bank,
+        link: CallLink,
+        settings: WorkerSettings,
+    ) -> None:
+        super().__init__(name="conversing")
+        self._conversation = conversation
+        self._opening = opening
+        self._bank = bank
+        self._link = link
+        self._settings = settings
+        self._channel = conversation.channel
+        self._question: asyncio.Task[None] | None = None
+        self._turn = 0
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Takes TurnFrames; passes everything else on. The StartFrame opens the conversation."""
+        await super().process_frame(frame, direction)
+        if isinstance(frame, TurnFrame):
+            self._channel = frame.channel or self._channel
+            await self._take(frame.given, frame.timing)
+            return
+        await self.push_frame(frame, direction)
+        if isinstance(frame, StartFrame):
+            await self._take(self._opening, {})
+
+    async def cleanup(self) -> None:
+        """Drops a question to the bank."""
+        if self._question is not None:
+            self._question.cancel()
+            await asyncio.wait({self._question})
+        await super().cleanup()  # type: ignore[no-untyped-call]
+
+    async def _take(self, given: Input, timing: dict[str, float]) -> None:
+        began = time.monotonic()
+        reply = self._conversation.take(given)
+        for output in reply.outputs:
+            await self._do(output)
+        self._hand_over(reply, given, {**timing, "dialog_ms": _since(began)})
+
+    async def _do(self, output: Say | Listen | AskBank | HangUp) -> None:
+        match output:
+            case Say():
+                await self.push_frame(SayFrame(output))
+            case Listen():
+                await self.push_frame(ListenFrame(output), FrameDirection.UPSTREAM)
+            case AskBank():
+                self._question = self.create_task(self._ask(output))
+            case HangUp():
+                await self.push_frame(HangUpFrame(output.outcome))
+
+    def _hand_over(self, reply: Reply, given: Input, timing: dict[str, float]) -> None:
+        try:
+            self._link.hand_over(self._conversation.context(self._channel))
+            if not isinstance(given, Interrupted):
+                self._turn += 1
+                kind = type(given).__name__.lower()
+                self._link.event("turn", turn=self._turn, state=reply.state, result=kind, **timing)
+        except LinkError:
+            return  # the input reads the same error and ends the call
+
+    async def _ask(self, question: AskBank) -> None:
+        """Asks the bank; its answer comes back in order with everything else."""
+        began = time.monotonic()
+        slow = asyncio.get_running_loop().call_later(self._settings.bank_slow_s, self._be_patient)
+        try:
+            answer = await self._answer(question.operation)
+        except BankingError as error:
+            _log.warning("the bank failed", extra={"code": error.code, "retry": error.retry})
+            answer = BankFailed()
+        finally:
+            slow.cancel()
+        await self.queue_frame(TurnFrame(answer, {"bank_ms": _since(began)}))
+
+    def _be_patient(self) -> None:
+        self.create_task(self.queue_frame(TurnFrame(BankSlow())))
+
+    async def _answer(self, operation: Authenticate | QueryCardDelivery) -> Input:
+        if isinstance(operation, QueryCardDelivery):
+            request = CardDeliveryRequest(customer_id=operation.customer)
+            found = await self._bank.query_card_delivery(request)
+            if found.status is None:
+                return CardNotFound()
+            delivery = Delivery(found.status.value)
+            return CardFound(delivery, found.date, found.expected, found.carrier)
+        verdict = await self._bank.authenticate_customer(
+            AuthenticationRequest(
+                idempotency_key=attempt_key(self._link.call, operation.attempt),
+                method=self._settings.dialog.method.value,
+                credential=operation.credential,
+                customer_number=operation.customer_number,
+                caller_id=operation.caller_id,
+            )
+        )
+        return Authenticated(_VERDICTS[verdict.status], verdict.customer_id)
+
+
+def attempt_key(call: UUID, attempt: int) -> UUID:
+    """The same for the same attempt of the same call, so that the bank counts it once."""
+    return uuid5(call, f"attempt-{attempt}")
+
+
+def _since(began: float) -> float:
+    return round((time.monotonic() - began) * 1000, 1)

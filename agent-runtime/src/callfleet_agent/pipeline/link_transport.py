@@ -1,0 +1,117 @@
+"""Pipecat's transport for the link: ticks in, sound out with credit and epochs. The pace is the
+connector's: ticks come on its clock, and credit limits how far ahead sound is sent."""
+
+import asyncio
+import contextlib
+
+from pipecat.frames.frames import EndFrame, Frame, InterruptionFrame, StartFrame
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+
+from callfleet_agent.audio import Pcm8k
+from callfleet_agent.dialog import Interrupted as WasInterrupted
+from callfleet_agent.link import Dtmf, Hangup, Interrupted, LinkError, Tick
+from callfleet_agent.pipeline.frames import (
+    HangUpFrame,
+    KeyFrame,
+    PlayedFrame,
+    SentenceFrame,
+    TickFrame,
+    TurnFrame,
+)
+from callfleet_agent.pipeline.playout import Playout
+from callfleet_agent.pipeline.ports import CallLink
+
+
+class LinkInput(FrameProcessor):
+    """Reads the link from the start of the pipeline to the call's end, then ends the pipeline.
+
+    `ended` has the reason of the connector's Hangup, or the LinkError when it was lost.
+    """
+
+    def __init__(self, link: CallLink, playout: Playout) -> None:
+        super().__init__(name="link-input", enable_direct_mode=True)
+        self._link = link
+        self._playout = playout
+        self._reader: asyncio.Task[None] | None = None
+        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Passes everything on; the StartFrame begins the reading."""
+        await super().process_frame(frame, direction)
+        await self.push_frame(frame, direction)
+        if isinstance(frame, StartFrame):
+            self._reader = self.create_task(self._read())
+
+    async def cleanup(self) -> None:
+        """Ends the reading."""
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.wait({self._reader})
+        self.ended.cancel()
+        await super().cleanup()  # type: ignore[no-untyped-call]
+
+    async def _read(self) -> None:
+        self._link.accept()
+        try:
+            async for message in self._link:
+                match message:
+                    case Tick():
+                        await self._tick(message)
+                    case Dtmf():
+                        await self.push_frame(KeyFrame(message.digit))
+                    case Interrupted():
+                        heard = self._playout.heard(message.epoch, message.position)
+                        await self.push_frame(TurnFrame(WasInterrupted(heard)))
+                    case Hangup():
+                        self._end(message.reason)
+        except LinkError as error:
+            if not self.ended.done():
+                self.ended.set_exception(error)
+        finally:
+            self._end("lost")
+            await self.push_frame(EndFrame())
+
+    async def _tick(self, tick: Tick) -> None:
+        if self._playout.finished(tick.played_epoch, tick.played_position):
+            await self.push_frame(PlayedFrame())
+        await self.push_frame(TickFrame(tick.inbound, tick.reference))
+
+    def _end(self, reason: str) -> None:
+        if not self.ended.done():
+            self.ended.set_result(reason)
+
+
+class LinkOutput(FrameProcessor):
+    """Sends sentences as the credit allows; an interruption raises the epoch at once."""
+
+    def __init__(self, link: CallLink, playout: Playout) -> None:
+        super().__init__(name="link-output")
+        self._link = link
+        self._playout = playout
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Speaks, interrupts and hangs up; passes everything else on."""
+        await super().process_frame(frame, direction)
+        with contextlib.suppress(LinkError):  # the input reads the same error and ends the call
+            if isinstance(frame, SentenceFrame):
+                await self._speak(frame)
+            elif isinstance(frame, HangUpFrame):
+                self._link.hangup(frame.outcome.value.replace("_", "-"))
+            elif isinstance(frame, InterruptionFrame):
+                self._playout.interrupted()
+                self._link.interrupt()
+                self._link.event("barge-in")
+        await self.push_frame(frame, direction)
+
+    async def _speak(self, frame: SentenceFrame) -> None:
+        link, sound = self._link, Pcm8k(frame.audio)
+        self._playout.add(
+            frame.text,
+            epoch=link.epoch,
+            start=link.sent_position,
+            samples=len(sound),
+            barge_in=frame.barge_in,
+        )
+        sent = await link.speak(sound) if len(sound) else True
+        if sent and frame.last:
+            self._playout.complete(*link.end_of_speech())

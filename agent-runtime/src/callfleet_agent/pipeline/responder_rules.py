@@ -1,0 +1,77 @@
+"""The embedded responder: the rule-based dialog."""
+
+import logging
+from collections.abc import Sequence
+
+from callfleet_agent.context import ContextError, Envelope, opened, sealed
+from callfleet_agent.dialog import (
+    Dialog,
+    DialogSettings,
+    Grammar,
+    Input,
+    Memory,
+    SnapshotError,
+    State,
+)
+from callfleet_agent.pipeline.ports import Reply
+
+FLOW = "card-delivery"
+_log = logging.getLogger(__name__)
+
+
+class RuleConversation:
+    """One call's dialog."""
+
+    def __init__(self, dialog: Dialog, memory: Memory, channel: tuple[float, ...]) -> None:
+        self._dialog = dialog
+        self._memory = memory
+        self._channel = channel
+
+    @property
+    def channel(self) -> tuple[float, ...]:
+        return self._channel
+
+    @property
+    def state(self) -> State:
+        """Where the conversation is."""
+        return self._memory.state
+
+    def take(self, given: Input) -> Reply:
+        step = self._dialog.step(self._memory, given)
+        self._memory = step.memory
+        return Reply(step.outputs, step.memory.state.value)
+
+    def foresee(self, given: Input) -> Reply:
+        step = self._dialog.step(self._memory, given)
+        return Reply(step.outputs, step.memory.state.value)
+
+    def completes(self, text: str) -> bool:
+        return self._dialog.completes(self._memory, text)
+
+    def context(self, channel: tuple[float, ...]) -> bytes:
+        return sealed(Envelope(FLOW, self._dialog.dump(self._memory), channel))
+
+
+class RuleResponder:
+    """The dialog of one agent, shared by its calls."""
+
+    def __init__(self, settings: DialogSettings) -> None:
+        self._dialog = Dialog(settings)
+
+    def converse(self, context: bytes | None) -> RuleConversation:
+        """A context that cannot be read starts a new conversation: better than none."""
+        if context:
+            try:
+                envelope = opened(context)
+                memory = self._dialog.load(dict(envelope.dialog))
+            except (ContextError, SnapshotError) as error:
+                _log.warning("a context cannot be read", extra={"reason": str(error)})
+            else:
+                return RuleConversation(self._dialog, memory, envelope.channel)
+        return RuleConversation(self._dialog, Memory(), ())
+
+    def grammars(self) -> Sequence[Grammar]:
+        return self._dialog.grammars()
+
+    def fixed_sentences(self) -> Sequence[str]:
+        return self._dialog.fixed_sentences()

@@ -1,0 +1,90 @@
+"""The worker's settings: one frozen object, read once from the agent's manifest."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from callfleet_agent.banking import HttpBankSettings
+from callfleet_agent.dialog import DialogSettings, Method
+from callfleet_operator.model import VoiceAgent
+
+_VOICES = {"en": "en-us", "en-US": "en-us", "en-GB": "en-gb"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceActivitySettings:
+    """When somebody speaks. `start_ms`: that much speech before it counts; more while the agent
+    speaks (`barge_in_ms`), so that a click or a cough does not stop it."""
+
+    confidence: float = 0.6
+    quiet_confidence: float = 0.35
+    start_ms: int = 64
+    barge_in_ms: int = 200
+    pre_roll_ms: int = 400
+    floor_dbfs: float = -50.0
+    longest_ms: int = 15_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointingSettings:
+    """When somebody has finished. `look_ms` of quiet: recognition runs ahead."""
+
+    look_ms: int = 96
+    min_ms: int = 200
+    max_ms: int = 1200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """Everything a worker process is told."""
+
+    dialog: DialogSettings = field(default_factory=DialogSettings)
+    bank: HttpBankSettings = field(default_factory=lambda: HttpBankSettings(url="http://127.0.0.1"))
+    voice_activity: VoiceActivitySettings = field(default_factory=VoiceActivitySettings)
+    endpointing: EndpointingSettings = field(default_factory=EndpointingSettings)
+    voice: str = "en-us"
+    words_per_minute: int = 165
+    calls: int = 25
+    decoder_processes: int = 2
+    decoders_in_each: int = 2
+    bank_slow_s: float = 0.9
+
+    @classmethod
+    def from_voice_agent(
+        cls, agent: VoiceAgent, *, credentials_dir: Path = Path("/etc/callfleet/banking")
+    ) -> Self:
+        """The settings of a manifest; `credentials_dir` may hold `token` and `ca.crt`."""
+        dialog, banking, vad = agent.spec.dialog, agent.spec.banking, agent.spec.providers.vad
+        token, authority = credentials_dir / "token", credentials_dir / "ca.crt"
+        calls = -(-agent.spec.capacity.calls_per_pod // agent.spec.capacity.workers)
+        quiet_ms = max(dialog.endpointing.min_milliseconds, vad.stop_milliseconds)
+        return cls(
+            dialog=DialogSettings(
+                bank_name=dialog.bank_name,
+                barge_in=dialog.barge_in,
+                method=Method(str(dialog.authentication.method)),
+                credential_digits=dialog.authentication.digits,
+                max_attempts=dialog.authentication.max_attempts,
+            ),
+            bank=HttpBankSettings(
+                url=str(banking.url),
+                timeout_s=float(banking.timeout_seconds),
+                token_file=token if token.exists() else None,
+                ca_file=authority if authority.exists() else None,
+            ),
+            voice_activity=VoiceActivitySettings(
+                confidence=vad.confidence,
+                quiet_confidence=max(0.15, vad.confidence - 0.25),
+                start_ms=min(64, vad.start_milliseconds),
+                barge_in_ms=vad.start_milliseconds,
+            ),
+            endpointing=EndpointingSettings(
+                min_ms=quiet_ms,
+                max_ms=max(quiet_ms, dialog.endpointing.max_milliseconds),
+                look_ms=max(64, quiet_ms // 2),
+            ),
+            voice=_VOICES[dialog.language],
+            # A resumed call may come on top of a full house.
+            calls=calls + max(2, calls // 4),
+            decoder_processes=2 if calls > 4 else 1,
+        )

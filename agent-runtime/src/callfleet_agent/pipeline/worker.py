@@ -1,0 +1,109 @@
+"""The worker process: engines that are shared, made warm before it says so, and calls."""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from loguru import logger as pipecat_logger
+
+from callfleet_agent.audio import Pcm8k
+from callfleet_agent.banking import HttpBank
+from callfleet_agent.pipeline.call import Engines, run_call
+from callfleet_agent.pipeline.ports import CallLink, ListenForCalls
+from callfleet_agent.pipeline.responder_rules import RuleResponder
+from callfleet_agent.pipeline.settings import WorkerSettings
+from callfleet_agent.pipeline.synthesiser_espeak import EspeakSynthesiser
+from callfleet_agent.pipeline.transcriber_sphinx import SphinxTranscriber
+from callfleet_agent.pipeline.voice_activity import VoiceActivity, VoiceActivityModel
+
+PARENT_CHECK_S: Final = 0.5
+_log = logging.getLogger(__name__)
+
+
+async def worker_main(
+    socket_path: Path,
+    settings: WorkerSettings,
+    listen: ListenForCalls,
+    *,
+    ready: Callable[[], None],
+    parent_pid: int | None = None,
+) -> None:
+    """Takes calls on a Unix socket until cancelled, or until its parent is gone.
+
+    `ready` is called when models are loaded, prompts are rendered and the socket listens. Raises
+    EngineError when an engine does not start.
+    """
+    _silence_pipecat()
+    engines = _engines(settings)
+    parent = os.getppid() if parent_pid is None else parent_pid
+    calls = _Calls(engines, settings)
+    listener = listen(str(socket_path), calls.take)
+    try:
+        await _warm(engines)
+        await listener.start()
+        ready()
+        await _while_parent_lives(parent)
+    finally:
+        await listener.stop()
+        await asyncio.gather(
+            engines.transcriber.stop(), engines.synthesiser.stop(), engines.bank.close()
+        )
+
+
+class _Calls:
+    """How many calls are here; one too many is refused."""
+
+    def __init__(self, engines: Engines, settings: WorkerSettings) -> None:
+        self._engines = engines
+        self._settings = settings
+        self._running = 0
+
+    async def take(self, link: CallLink) -> None:
+        if self._running >= self._settings.calls:
+            link.refuse("full")
+            return
+        self._running += 1
+        try:
+            await run_call(link, self._engines, self._settings)
+        finally:
+            self._running -= 1
+
+
+def _engines(settings: WorkerSettings) -> Engines:
+    return Engines(
+        model=VoiceActivityModel(),
+        transcriber=SphinxTranscriber(settings.decoder_processes, settings.decoders_in_each),
+        responder=RuleResponder(settings.dialog),
+        synthesiser=EspeakSynthesiser(settings.voice, settings.words_per_minute),
+        bank=HttpBank(settings.bank),
+    )
+
+
+async def _warm(engines: Engines) -> None:
+    VoiceActivity(engines.model).feed(Pcm8k.silence(1600))
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(engines.transcriber.start(engines.responder.grammars()))
+        tasks.create_task(engines.synthesiser.start(engines.responder.fixed_sentences()))
+
+
+async def _while_parent_lives(parent: int) -> None:
+    while os.getppid() == parent:  # noqa: ASYNC110 - nothing tells of it
+        await asyncio.sleep(PARENT_CHECK_S)
+    _log.warning("the connector is gone, and so is this worker")
+
+
+def _silence_pipecat() -> None:
+    """Pipecat's log texts may hold what was said, so only where they come from is kept."""
+    pipecat_logger.remove()
+
+    def note(message: object) -> None:
+        record = getattr(message, "record", {})
+        where = f"{record.get('name')}:{record.get('line')}"
+        _log.warning("pipecat gave a warning", extra={"where": where})
+
+    with contextlib.suppress(ValueError):
+        pipecat_logger.add(note, level="WARNING", format="{name}", catch=True)
