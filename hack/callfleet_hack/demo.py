@@ -59,7 +59,7 @@ def apply_agent(platform: Platform) -> str:
         f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: {AGENT_NAMESPACE}}}\n", "--server-side"
     )
     with step(f"applying {AGENT.relative_to(REPOSITORY)}"):
-        platform.apply(AGENT)
+        platform.apply(AGENT, "-n", AGENT_NAMESPACE)
         platform.wait(f"voiceagent/{AGENT_NAME}", "Ready", namespace=AGENT_NAMESPACE)
     agent = platform.get("-n", AGENT_NAMESPACE, "voiceagent", AGENT_NAME)
     numbers = agent["spec"]["sip"]["numbers"]

@@ -92,6 +92,8 @@ class Fleet:
             "capacity": {"callsPerPod": 20, "workers": 1},
             "banking": {"url": f"http://{RELEASE}-demo-bank.{NAMESPACE}.svc"},
             "rollout": {"drainTimeoutSeconds": 60},
+            # A core for each worker is more than a small machine has for three pods.
+            "pod": {"resources": {"requests": {"cpu": "100m", "memory": "256Mi"}}},
         }
         return yaml.safe_dump(
             {
