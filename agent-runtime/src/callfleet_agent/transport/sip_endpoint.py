@@ -71,14 +71,19 @@ class SipEndpoint:
 
         OSError when the address is taken.
         """
+        failure: BaseException | None = None
         async with asyncio.TaskGroup() as group:
             endpoint = cls(user_agent, handler, settings or SipEndpointSettings(), group)
             try:
                 await endpoint._bind()
                 yield endpoint
+            except BaseException as error:
+                failure = error
             finally:
                 await endpoint.close()
                 endpoint._cancel_tasks()
+        if failure is not None:
+            raise failure
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._group.create_task(work)

@@ -117,10 +117,9 @@ async def test_one_transport_alone_and_an_address_of_its_own() -> None:
 
 @pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM])
 async def test_a_port_that_is_taken(kind: socket.SocketKind) -> None:
-    with taken(kind) as port, pytest.raises(BaseExceptionGroup) as caught:
+    with taken(kind) as port, pytest.raises(OSError, match="in use"):
         async with SipEndpoint.open(user_agent(), nobody, replace(LOOPBACK, port=port)):
             pass
-    assert caught.group_contains(OSError)
 
 
 # What goes wrong
