@@ -39,6 +39,7 @@ def configure(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # kopf tells of every object that it sees.
-    for noisy in ("kopf", "asyncio", "aiohttp.access", "kubernetes"):
+    # kopf tells of every object that it sees, and warns of signals that are ours to handle.
+    logging.getLogger("kopf").setLevel(logging.ERROR)
+    for noisy in ("asyncio", "aiohttp.access", "kubernetes"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -92,7 +92,8 @@ class AgentReconciler:
             wanted = self.rows.of(facts)
         except RowsHeldError:
             return None
-        if wanted != facts.memory.synced:
+        if wanted != facts.memory.synced and facts.proxy.fault is None:
+            # A proxy that is away is tried again at its own pace, with what is wanted then.
             self.sync(facts.agent.spec.sip.proxy)
         return wanted
 
