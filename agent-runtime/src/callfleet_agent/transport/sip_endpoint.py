@@ -55,6 +55,7 @@ class SipEndpoint:
         self._connections = Connections(settings, self._spawn, self._received, self._failed)
         self._udp: asyncio.DatagramTransport | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at: float | None = None
         self._flushing = False
         self._closed = False
         self._idle = asyncio.Event()
@@ -217,10 +218,11 @@ class SipEndpoint:
     def _set_timer(self) -> None:
         at = None if self._closed else self.user_agent.next_timer()
         if self._timer is not None:
-            if at is not None and self._timer.when() == at:
+            if at == self._timer_at:
                 return
             self._timer.cancel()
             self._timer = None
+        self._timer_at = at  # uvloop's handles cannot always be asked
         if at is not None:
             self._timer = self._loop.call_at(at, self._due)
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+import uvloop
 
 from callfleet_agent.sip import events
 from callfleet_agent.sip.sdp import make_answer
@@ -84,8 +85,23 @@ async def closed(reader: asyncio.StreamReader) -> bool:
             return True
 
 
+def test_a_call_in_the_loop_that_pods_use() -> None:
+    async def calls() -> None:
+        unhandled: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: unhandled.append(what))
+        await call_over_loopback("udp")
+        await call_over_loopback("tcp")
+        assert unhandled == []
+
+    uvloop.run(calls())
+
+
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 async def test_a_call_over_loopback(transport: str) -> None:
+    await call_over_loopback(transport)
+
+
+async def call_over_loopback(transport: str) -> None:
     endpoints: list[SipEndpoint] = []
     called, calling = Inbox(answering(endpoints)), Inbox()
     async with (
