@@ -56,7 +56,8 @@ def tick_message(tick: MediaTick) -> Tick:
 
 class LinkClient(asyncio.Protocol):
     """A call's link. `on_message` gets the worker's messages; `on_lost` is called once, when the
-    worker is gone, silent, or breaks the protocol, and never after `hangup` or `abort`."""
+    worker is gone, silent, or breaks the protocol, and never after `hangup`, `abort` or a
+    refusal."""
 
     def __init__(self, call: UUID, on_message: OnMessage, on_lost: OnLost) -> None:
         self.connection = LinkConnection(Side.CONNECTOR, call)
@@ -153,6 +154,8 @@ class LinkClient(asyncio.Protocol):
             self.connection.receive_eof()
         except RemoteProtocolError as error:
             self._lose(error)
+        else:  # after our Hangup, or a refusal: nothing is lost
+            self._ending = True
         return False
 
     def pause_writing(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from callfleet_agent.audio import Pcm8k, Pcm16k, Pcm22k, Pcm24k, Pcm48k
+from callfleet_agent.audio import Pcm, Pcm8k, Pcm16k, Pcm22k, Pcm24k, Pcm48k
 
 
 def test_a_buffer_knows_its_length_and_rate() -> None:
@@ -22,7 +22,8 @@ def test_half_a_sample_is_refused() -> None:
 
 
 def test_buffers_of_different_rates_are_neither_equal_nor_added() -> None:
-    assert Pcm8k(b"ab") != Pcm16k(b"ab")
+    wide: Pcm = Pcm16k(b"ab")
+    assert wide != Pcm8k(b"ab")
     with pytest.raises(TypeError, match="rate"):
         Pcm8k(b"ab") + Pcm16k(b"ab")  # type: ignore[operator]
 

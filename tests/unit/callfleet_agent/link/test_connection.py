@@ -168,16 +168,18 @@ def end(pair: Pair) -> None:
     pair.tell(Hangup(reason="caller-hung-up"))
 
 
-CONNECTOR_ALLOWED = {
+Allowed = dict[str, tuple[Callable[[], Pair], set[type[Message]]]]
+
+CONNECTOR_ALLOWED: Allowed = {
     "start": (_started(), {Hello}),
     "resuming": (_started(resumed), {Context}),
     "offered": (_started(hello), {Ping, Hangup}),
     "active": (_started(hello, ready), {Tick, Dtmf, Ping, Hangup}),
-    "ended": (_started(hello, ready, end), set[type[Message]]()),
+    "ended": (_started(hello, ready, end), set()),
 }
-WORKER_ALLOWED = {
-    "start": (_started(), set[type[Message]]()),
-    "waiting for the context": (_started(resumed), set[type[Message]]()),
+WORKER_ALLOWED: Allowed = {
+    "start": (_started(), set()),
+    "waiting for the context": (_started(resumed), set()),
     "invited": (_started(hello), {Ready, Event, Hangup}),
     "active": (
         _started(hello, ready),

@@ -237,9 +237,11 @@ def test_keys_are_sent_as_events_and_speech_waits() -> None:
     call.session.push(0, 0, TONE)
     first = rtp(call.tick())
     call.session.send_digits("4", 60)
-    assert call.session.sending_digits
-    packets = [rtp(call.tick()) for _ in range(5)]
-    assert not call.session.sending_digits
+    packets, sending = [], []
+    for _ in range(5):
+        sending.append(call.session.sending_digits)
+        packets.append(rtp(call.tick()))
+    assert [*sending, call.session.sending_digits] == [True] * 5 + [False]
     assert {packet.payload_type for packet in packets} == {101}
     assert {packet.timestamp for packet in packets} == {(first.timestamp + 160) % 2**32}
     assert [packet.sequence - first.sequence for packet in packets] == [1, 2, 3, 4, 5]

@@ -28,23 +28,25 @@ class Stalling:
 
 @in_virtual_time
 async def test_every_member_ticks_once_in_20_ms_and_nothing_drifts() -> None:
-    ticker, times = Ticker(clock=now), []
+    ticker = Ticker(clock=now)
+    times: list[float] = []
     ticker.add(lambda _: times.append(now()))
     ticker.start()
     await asyncio.sleep(100.0)
     await ticker.stop()
-    assert len(times) == 5000 - 1 or len(times) == 5000
+    assert len(times) in (4999, 5000)
     assert times[0] == pytest.approx(0.02)
     assert times[-1] == pytest.approx(len(times) * 0.02, abs=1e-6)
 
 
 @in_virtual_time
 async def test_members_are_spread_over_four_groups_5_ms_apart() -> None:
-    ticker, times = Ticker(clock=now), {}
+    ticker = Ticker(clock=now)
+    times: dict[int, float] = {}
     for number in range(8):
-        ticker.add(lambda _, number=number: times.setdefault(number, now()))  # type: ignore[misc]
+        ticker.add(lambda _, number=number: times.update({number: now()}))  # type: ignore[misc]
     ticker.start()
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.036)
     await ticker.stop()
     assert [round(times[number] * 1000, 3) for number in range(8)] == [20, 25, 30, 35] * 2
 
@@ -82,7 +84,8 @@ async def test_one_that_leaves_while_its_group_ticks_is_not_ticked() -> None:
 @in_virtual_time
 async def test_after_a_stall_there_is_one_tick_that_says_how_many_were_skipped() -> None:
     clock = Stalling()
-    ticker, skipped = Ticker(clock=clock, groups=1), []
+    ticker = Ticker(clock=clock, groups=1)
+    skipped: list[int] = []
     ticker.add(skipped.append)
     ticker.start()
     await asyncio.sleep(0.05)
@@ -98,7 +101,8 @@ async def test_after_a_stall_there_is_one_tick_that_says_how_many_were_skipped()
 
 @in_virtual_time
 async def test_a_call_that_fails_does_not_stop_the_others(caplog: pytest.LogCaptureFixture) -> None:
-    ticker, ticks = Ticker(clock=now, groups=1), []
+    ticker = Ticker(clock=now, groups=1)
+    ticks: list[int] = []
 
     def fail(_: int) -> None:
         raise RuntimeError("card 4271 of the caller")
@@ -133,7 +137,8 @@ async def test_a_member_may_stop_the_ticker() -> None:
 
 @in_virtual_time
 async def test_it_starts_once_and_can_start_again() -> None:
-    ticker, ticks = Ticker(clock=now), []
+    ticker = Ticker(clock=now)
+    ticks: list[int] = []
     ticker.add(ticks.append)
     ticker.start()
     with pytest.raises(RuntimeError):
