@@ -12,6 +12,8 @@ import asyncpg
 
 from callfleet_operator.ports.proxy import ProxyDatabaseUnavailable, ProxyError, ProxyMisconfigured
 
+from .migrations import SEARCH_PATH
+
 _OURS_TO_MEND = (
     asyncpg.InsufficientPrivilegeError,
     asyncpg.InvalidAuthorizationSpecificationError,
@@ -93,6 +95,7 @@ class Database:
                 timeout=self._limit_s,
                 server_settings={
                     "application_name": "callfleet-operator",
+                    "search_path": SEARCH_PATH,
                     "statement_timeout": milliseconds,
                     "lock_timeout": milliseconds,
                     "idle_in_transaction_session_timeout": milliseconds,

@@ -1,5 +1,6 @@
 """JSON-RPC 2.0 over HTTP with a time limit on everything."""
 
+import os
 from itertools import count
 from typing import Any
 
@@ -42,9 +43,9 @@ class JsonRpc:
 
 
 def _reason(error: aiohttp.ClientError) -> str:
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return error.os_error.strerror or "cannot connect"
-    return type(error).__name__
+    # The error's own text quotes the address.
+    errno = error.errno if isinstance(error, aiohttp.ClientOSError) else None
+    return os.strerror(errno) if errno else type(error).__name__
 
 
 def _result(method: str, answer: Any) -> object:

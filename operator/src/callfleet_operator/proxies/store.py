@@ -69,7 +69,8 @@ class Store:
         """Set id -> agent UID, for sets that are ours or were until they began to rest."""
         rows = await connection.fetch(
             "SELECT set_id, uid FROM callfleet.freed_sets WHERE installation = $1 AND proxy = $2 "
-            "UNION ALL SELECT set_id, uid FROM callfleet.agents WHERE installation = $1 AND proxy = $2",
+            "UNION ALL "
+            "SELECT set_id, uid FROM callfleet.agents WHERE installation = $1 AND proxy = $2",
             *self._me,
         )
         return {row["set_id"]: row["uid"] for row in rows}
@@ -162,7 +163,8 @@ class Store:
         if names:
             await connection.execute(
                 "WITH gone AS (DELETE FROM callfleet.destinations "
-                "WHERE installation = $1 AND proxy = $2 AND (uid, uri) IN (SELECT * FROM unnest($3::text[], $4::text[])) "
+                "WHERE installation = $1 AND proxy = $2 "
+                "AND (uid, uri) IN (SELECT * FROM unnest($3::text[], $4::text[])) "
                 "RETURNING dispatcher_id) "
                 "DELETE FROM dispatcher WHERE id IN (SELECT dispatcher_id FROM gone)",
                 *self._me,
@@ -208,7 +210,8 @@ class Store:
             )
         for number in changes.restore:
             await connection.execute(
-                "UPDATE callfleet.numbers SET dialplan_id = $4 WHERE installation = $1 AND proxy = $2 AND number = $3",
+                "UPDATE callfleet.numbers SET dialplan_id = $4 "
+                "WHERE installation = $1 AND proxy = $2 AND number = $3",
                 *self._me,
                 number,
                 ids[number],

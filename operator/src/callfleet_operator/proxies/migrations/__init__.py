@@ -18,6 +18,7 @@ TABLE_VERSIONS: Mapping[str, Mapping[str, int]] = {
     "kamailio": {"dispatcher": 4, "dialplan": 2},
     "opensips": {"dispatcher": 9, "dialplan": 5},
 }
+SEARCH_PATH = "public"  # not "$user": a role named callfleet would meet the schema callfleet first
 _LOCK = 0x63616C6C  # advisory lock of everything that Callfleet writes into a proxy's database
 
 
@@ -63,7 +64,11 @@ async def migrate(
     than this release, asyncpg's errors and OSError when the database cannot be used.
     """
     connection = await asyncpg.connect(
-        database_url, timeout=limit_s, command_timeout=limit_s, statement_cache_size=0
+        database_url,
+        timeout=limit_s,
+        command_timeout=limit_s,
+        statement_cache_size=0,
+        server_settings={"search_path": SEARCH_PATH},
     )
     try:
         async with connection.transaction():
