@@ -116,6 +116,10 @@ class SipEndpoint:
                 lambda: _Datagrams(self._received), local_addr=(host, self.port)
             )
             self._udp = transport
+            bound = transport.get_extra_info("socket")
+            bound.setsockopt(
+                socket.SOL_SOCKET, socket.SO_RCVBUF, self.settings.receive_buffer_bytes
+            )
             self.port = int(transport.get_extra_info("sockname")[1])
         if self.settings.tcp:
             self.port = await self._connections.listen(host, self.port)
