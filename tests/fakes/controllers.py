@@ -25,6 +25,7 @@ class FakeControllers:
     start_s: float = 0.5
     grace_s: float = 5.0
     numbers: int = 0
+    addresses: int = 0
     stuck: set[str] = field(default_factory=set)
     deleted: list[str] = field(default_factory=list)
     _done: tuple[int, frozenset[str]] = (0, frozenset())
@@ -129,6 +130,7 @@ class FakeControllers:
 
     def _make(self, deployment: Manifest, now: float) -> None:
         self.numbers += 1
+        self.addresses += 1
         name = f"{deployment['metadata']['name']}-{self.numbers}"
         self._runs_at[name] = now + self.start_s
         self.kube.put(
@@ -144,7 +146,7 @@ class FakeControllers:
                 "spec": {"nodeName": "node-1"},
                 "status": {
                     "phase": "Pending",
-                    "podIP": f"10.0.{self.numbers // 250}.{self.numbers % 250 + 1}",
+                    "podIP": f"10.0.{self.addresses // 250}.{self.addresses % 250 + 1}",
                     "conditions": [],
                 },
             }

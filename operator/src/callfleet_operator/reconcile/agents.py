@@ -18,10 +18,12 @@ from callfleet_operator.reconcile.pods import PodSteps
 from callfleet_operator.reconcile.report import AgentReport
 from callfleet_operator.reconcile.scaler import Scaler
 
+_LOOK_AGAIN_S = 0.5
+
 
 @dataclass
 class AgentReconciler:
-    """`sync(proxy)` asks for a round of a proxy."""
+    """`sync(proxy)` asks for a round of a proxy; until `sure_after` (Unix time) a term is young."""
 
     applied: Applied
     gatherer: Gatherer
@@ -34,6 +36,7 @@ class AgentReconciler:
     links: PodLink
     events: Events
     sync: Callable[[str], None]
+    sure_after: float = 0.0
 
     async def reconcile(self, ref: Ref) -> float | None:
         """The seconds after which to look again. Raises PortErrors, after what could be done."""
@@ -102,12 +105,24 @@ class AgentReconciler:
     ) -> float | None:
         if facts.deleting and not self.deletion.holds(facts):
             return None
+        if facts.now < self.sure_after and _unheard(facts):
+            # A new leader has not asked everybody yet: what the former one wrote is better known.
+            return _LOOK_AGAIN_S
         return await self.report.write(facts, wanted, refused)
 
     def _forget(self, ref: Ref) -> None:
         self.links.want(ref.namespace, ref.name, {})
         self.report.status.forget(ref)
         self.scaler.forget(ref)
+
+
+def _unheard(facts: AgentFacts) -> bool:
+    """Whether somebody who was asked for the status before has not been heard in this term."""
+    if facts.agent.status is None:
+        return False
+    asked = facts.proxy is None or facts.proxy.fault is not None or facts.memory.outcome is not None
+    silent = any(pod.gate and pod.exists and pod.uid not in facts.reports for pod in facts.pods)
+    return not asked or silent
 
 
 def soonest(*seconds: float | None) -> float | None:

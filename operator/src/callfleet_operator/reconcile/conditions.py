@@ -8,14 +8,15 @@ from pydantic import BaseModel
 from callfleet_operator.policies.status_diff import should_write
 from callfleet_operator.ports.clock import Clock
 from callfleet_operator.ports.events import Events, EventType
-from callfleet_operator.ports.kinds import Manifest
+from callfleet_operator.ports.kinds import VOICE_AGENT, Manifest
 from callfleet_operator.ports.kube import Ref
 from callfleet_operator.reconcile.applied import Applied
 
 # What goes on, not what is wrong: these change all the time.
 _QUIET = frozenset({"Progressing"})
+_ORDINARY = frozenset({"RowsPending", "PodsNotReady", "Pending", "Deleting"})
 # False here is somebody's mistake, from the first look on; elsewhere it may be a beginning.
-_FAULTS = frozenset({"ProvidersReady", "NumbersAccepted"})
+_FAULTS = frozenset({"ProvidersReady", "NumbersAccepted", "DispatcherSynced"})
 
 
 def status_manifest(status: BaseModel) -> Manifest:
@@ -46,7 +47,9 @@ class StatusWriter:
     ) -> float | None:
         """Writes when something differs; answers the seconds until the calls column may be."""
         now = self.clock.monotonic()
-        verdict = should_write(old, new, calls_written_at=self._calls_written_at.get(ref), now=now)
+        # Only VoiceAgents have a column that is written late.
+        written_at = self._calls_written_at.get(ref) if ref.kind == VOICE_AGENT else None
+        verdict = should_write(old, new, calls_written_at=written_at, now=now)
         if not verdict.write:
             return verdict.again_after_s
         patch = {
@@ -73,7 +76,7 @@ class StatusWriter:
 
 def _event_type(name: str, new: Manifest, old: Manifest | None) -> EventType | None:
     """What is worth an event: faults at once, the rest when it was otherwise before."""
-    if name in _QUIET or new["status"] == "Unknown":
+    if name in _QUIET or new["reason"] in _ORDINARY or new["status"] == "Unknown":
         return None
     if old is not None and (old["status"], old["reason"]) == (new["status"], new["reason"]):
         return None

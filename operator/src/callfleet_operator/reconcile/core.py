@@ -46,6 +46,7 @@ _log = logging.getLogger(__name__)
 
 WORKERS = 16
 STOP_S = 10.0
+SURE_S = 5.0
 _FIGURES_S = 1.0
 
 
@@ -131,6 +132,7 @@ class Core:
     async def run(self) -> None:
         """Until cancelled. Raises NotLeaderError when somebody else turns out to lead."""
         await self._outside.store.wait_synced()
+        self.agents.sure_after = self._outside.clock.wall() + SURE_S
         self.resync()
         _log.info("the core began", extra={"epoch": self._outside.epoch})
         async with asyncio.TaskGroup() as group:
