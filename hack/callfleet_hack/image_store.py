@@ -26,6 +26,9 @@ class Docker:
     def image_id(self, image: str) -> str | None:
         return _or_none(["docker", "image", "inspect", "--format", "{{.Id}}", image])
 
+    def tag(self, image: str, other: str) -> None:
+        output(["docker", "tag", image, other], timeout_s=60)
+
     def save(self, image: str, target: Path) -> None:
         output(["docker", "save", "--output", target, image], timeout_s=600)
 
@@ -37,6 +40,9 @@ class Buildah:
     def image_id(self, image: str) -> str | None:
         command = ["inspect", "--type", "image", "--format", "{{.FromImageID}}", image]
         return _or_none([str(required("buildah")), *command])
+
+    def tag(self, image: str, other: str) -> None:
+        self.run("tag", image, other)
 
     def save(self, image: str, target: Path) -> None:
         target.unlink(missing_ok=True)
@@ -60,6 +66,14 @@ def _or_none(command: list[str]) -> str | None:
         return output(command, timeout_s=60).strip() or None
     except CommandFailedError:
         return None
+
+
+def content_reference(store: Docker | Buildah, image: str) -> str:
+    """Tag an image by what it is, so that a cluster sees that it changed; answers the new name."""
+    identity = require_image(store, image).removeprefix("sha256:")
+    other = f"{image.rpartition(':')[0]}:{identity[:12]}"
+    store.tag(image, other)
+    return other
 
 
 def require_image(store: Docker | Buildah, image: str) -> str:

@@ -13,9 +13,19 @@ from callfleet_hack.cache import REPOSITORY, cluster_dir
 from callfleet_hack.command import Argument, output, required, succeeds
 from callfleet_hack.console import say, step
 from callfleet_hack.errors import HackError
+from callfleet_hack.image_store import Buildah, Docker, content_reference
+from callfleet_hack.images.build import build
+from callfleet_hack.kind_cluster import docker_answers
 from callfleet_hack.tools import ensure
 
-IMAGES = ("agent", "operator", "proxy", "postgres", "redis")
+# image: where the chart's values name it
+IMAGES = {
+    "agent": "agent",
+    "operator": "operator",
+    "proxy": "proxy",
+    "postgres": "postgresql",
+    "redis": "redis",
+}
 NAMESPACE = "callfleet-system"
 RELEASE = "callfleet"
 CHART = REPOSITORY / "charts" / "callfleet"
@@ -36,6 +46,7 @@ class Platform:
     """A cluster that kubectl and helm reach by `kubeconfig`."""
 
     kubeconfig: Path
+    images: tuple[str, ...] = ()  # references, in the order of IMAGES; empty: the values' own
 
     @property
     def env(self) -> dict[str, str]:
@@ -74,7 +85,13 @@ class Platform:
         """helm upgrade --install with the demo's values; answers the proxy's address."""
         address = self.node_address()
         helm = ensure("helm")
-        flags = [word for setting in settings for word in ("--set", setting)]
+        tags = [
+            f"{value}.image.tag={image.rpartition(':')[2]}"
+            for value, image in zip(IMAGES.values(), self.images, strict=False)
+        ]
+        flags = [word for setting in (*tags, *settings) for word in ("--set", setting)]
+        if more := os.environ.get("CALLFLEET_VALUES"):
+            flags += ["--values", more]
         arguments: Sequence[Argument] = [
             helm, "upgrade", "--install", RELEASE, CHART, "--namespace", NAMESPACE,
             "--create-namespace", "--values", DEMO_VALUES, "--set", f"proxy.address={address}",
@@ -124,16 +141,16 @@ class Platform:
             time.sleep(POLL_S)
 
 
-def images(tag: str = "dev") -> list[str]:
-    """Names of the images that the demo needs."""
-    return [f"localhost/callfleet/{name}:{tag}" for name in IMAGES]
+def build_and_load() -> tuple[str, ...]:
+    """Build the images and put them on the nodes of our own cluster; answers their names.
 
-
-def build_and_load(*, ours: bool) -> None:
-    """Build the images, and put them on the nodes of our own cluster."""
-    output_to_terminal([HACK / "images", "build", *IMAGES])
-    if ours:
-        output_to_terminal([HACK / "cluster", "load-image", *images()])
+    They are named by what they are: a changed image is another name, and so rolls out.
+    """
+    built = build(list(IMAGES), "dev")
+    store = Docker() if docker_answers() else Buildah()
+    named = tuple(content_reference(store, image) for image in built)
+    output_to_terminal([HACK / "cluster", "load-image", *named])
+    return named
 
 
 def output_to_terminal(arguments: Sequence[Argument]) -> None:
@@ -147,14 +164,12 @@ def output_to_terminal(arguments: Sequence[Argument]) -> None:
 def bring_up(kubeconfig: Path | None) -> Platform:
     """That cluster, or with None one of our own, with the images on it."""
     chosen = kubeconfig or own_cluster()
-    ours = chosen == own_cluster()
-    if ours:
+    if chosen == own_cluster():
         output_to_terminal([HACK / "cluster", "up"])
-    elif not succeeds([required("kubectl"), "--kubeconfig", chosen, "get", "nodes"]):
+        return Platform(chosen, build_and_load())
+    if not succeeds([required("kubectl"), "--kubeconfig", chosen, "get", "nodes"]):
         raise HackError(f"{chosen} reaches no cluster; leave it out to get one made")
-    else:
-        say(f"using the cluster of {chosen}")
-    build_and_load(ours=ours)
+    say(f"using the cluster of {chosen}; CALLFLEET_VALUES may name a file that says its images")
     return Platform(chosen)
 
 
