@@ -52,7 +52,9 @@ def parse_port(text: str) -> int:
 
 def split(text: str, separator: str) -> list[str]:
     """Split at ``separator`` where it stands outside quotes and angle brackets; parts stripped."""
-    return [part.strip() for part in _parts(text, separator)]
+    plain = '"' not in text and "<" not in text and ">" not in text
+    parts = text.split(separator) if plain else _parts(text, separator)
+    return [part.strip() for part in parts]
 
 
 def _parts(text: str, separator: str) -> Iterator[str]:

@@ -100,6 +100,9 @@ class _Message:
         return "\r\n".join(lines).encode("utf-8", "surrogateescape") + self.body
 
 
+_FIELDS = ("method", "uri", "headers", "body")
+
+
 @dataclass(frozen=True)
 class Request(_Message):
     """A request; ``uri`` is the Request-URI."""
@@ -116,6 +119,14 @@ class Request(_Message):
 
     def with_headers(self, headers: Headers) -> "Request":
         return replace(self, headers=headers)
+
+    def with_vias(self, vias: tuple[Via, ...]) -> "Request":
+        """A copy with other Vias, which keeps what was parsed of everything else."""
+        lines = tuple(("Via", str(via)) for via in vias)
+        copy = self.with_headers(Headers((*lines, *self.headers.without("Via").items)))
+        parsed = {k: v for k, v in self.__dict__.items() if k not in _FIELDS}
+        copy.__dict__.update(parsed, vias=vias)
+        return copy
 
     def __bytes__(self) -> bytes:
         return self._serialise(f"{self.method} {self.uri} SIP/2.0")

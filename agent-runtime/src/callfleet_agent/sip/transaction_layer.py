@@ -203,9 +203,7 @@ class TransactionLayer:
 def _stamp(request: Request, source: Peer) -> Request:
     """Write down in the topmost Via where the request came from."""
     top, *rest = request.vias
-    stamped = [top.seen_from(source.host, source.port), *rest]
-    vias = tuple(("Via", str(via)) for via in stamped)
-    return request.with_headers(Headers((*vias, *request.headers.without("Via").items)))
+    return request.with_vias((top.seen_from(source.host, source.port), *rest))
 
 
 def _server_key(request: Request, method: str | None = None) -> Key:
