@@ -43,7 +43,15 @@ def error_of(status: int, body: bytes | dict[str, Any], retry_after: str = "") -
         wait = float((found.get("details") or {}).get("retryAfterSeconds") or 0)
     if reason == "AlreadyExists":
         return AlreadyExistsError(status, reason, message, wait)
+    if _names_another(found):
+        return ConflictError(409, "Conflict", "another object has the name now", wait)
     return _CLASSES.get(status, UnavailableError)(status, reason or "Unknown", message, wait)
+
+
+def _names_another(found: dict[str, Any]) -> bool:
+    """A patch with the UID of an object that is gone is answered as a change of that field."""
+    causes = (found.get("details") or {}).get("causes") or ()
+    return any(cause.get("field") == "metadata.uid" for cause in causes)
 
 
 def _status(body: bytes) -> dict[str, Any]:

@@ -47,6 +47,7 @@ _log = logging.getLogger(__name__)
 WORKERS = 16
 STOP_S = 10.0
 SURE_S = 5.0
+GATHER_S = 0.1
 _FIGURES_S = 1.0
 
 
@@ -78,7 +79,7 @@ class Core:
         self.dispatcher = DispatcherSync(
             outside.proxies, self._wanted, self._wake, clock, outside.epoch
         )
-        gatherer = Gatherer(
+        self._gatherer = gatherer = Gatherer(
             self.applied,
             outside.links,
             self.dispatcher,
@@ -102,7 +103,7 @@ class Core:
             deletion=Deletion(self.applied, children, outside.events),
             links=outside.links,
             events=outside.events,
-            sync=self.rounds.add,
+            sync=self._sync,
         )
         self.pools = PoolReconciler(
             applied=self.applied,
@@ -164,7 +165,8 @@ class Core:
         for key in keys_of(change, self._outside.store):
             self.keys.add(key)
         if change.kind == VOICE_AGENT and change.new is None and change.old is not None:
-            self.rounds.add(proxy_of(change.old))
+            self._gatherer.forget(str(change.old["metadata"]["uid"]))
+            self._sync(proxy_of(change.old))
 
     def reported(self, namespace: str, agent: str, urgent: bool) -> None:
         """Figures of an agent's pods changed."""
@@ -173,6 +175,11 @@ class Core:
             self.keys.add(ref)
         else:
             self.keys.add_after(ref, _FIGURES_S)
+
+    def _sync(self, proxy: str) -> None:
+        """A round soon: what many agents want at once goes into one."""
+        if proxy in self._outside.proxies:
+            self.rounds.add_after(proxy, GATHER_S)
 
     async def _reconcile(self, ref: Ref) -> float | None:
         if ref.kind == VOICE_AGENT:

@@ -5,7 +5,7 @@ Used by an agent's reconcile and by the rounds of its proxy, so that both always
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 
@@ -101,10 +101,11 @@ class Gatherer:
     dispatcher: DispatcherSync
     clock: Clock
     give_up_s: float
+    _agents: dict[str, tuple[str, VoiceAgent, str]] = field(default_factory=dict)
 
     def facts(self, manifest: Manifest) -> AgentFacts:
         """Raises UnreadableError."""
-        agent = read_agent(manifest)
+        agent, revision = self._read(manifest)
         pods = self._pods(manifest)
         reports = self._reports(pods)
         proxy = self._proxy(manifest)
@@ -114,7 +115,6 @@ class Gatherer:
         memory.forget_others(memory.pods)
         deleting = agent.metadata.deletion_timestamp is not None
         now = self.clock.wall()
-        revision = revision_of(agent)
         wanted = 0 if deleting else agent.spec.replicas
         plan = held_back(plan_fleet(wanted, revision, pods, reports, agent.spec.rollout, now), pods)
         rows = wanted_rows(
@@ -142,6 +142,19 @@ class Gatherer:
             gone=deleting and (overdue or not _alive(pods)),
             now=now,
         )
+
+    def _read(self, manifest: Manifest) -> tuple[VoiceAgent, str]:
+        """The agent and its revision, read once for each version of the object."""
+        uid, version = manifest["metadata"]["uid"], manifest["metadata"]["resourceVersion"]
+        known = self._agents.get(uid)
+        if known is None or known[0] != version:
+            agent = read_agent(manifest)
+            known = self._agents[uid] = (version, agent, revision_of(agent))
+        return known[1], known[2]
+
+    def forget(self, uid: str) -> None:
+        """The agent is gone."""
+        self._agents.pop(uid, None)
 
     def pods_confirmed(self, facts: AgentFacts) -> bool:
         """Another source than the list of pods says the same number: the Deployments' status."""
