@@ -11,9 +11,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import orjson
+
+if TYPE_CHECKING:
+    import loguru
 
 _correlation: contextvars.ContextVar[str] = contextvars.ContextVar("correlation_id", default="")
 _OF_EVERY_RECORD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
@@ -54,6 +57,22 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
         return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def quieten_loguru() -> None:
+    """Pipecat logs with loguru, and what it logs may be speech: only that it complains is kept."""
+    from loguru import logger
+
+    def forward(message: "loguru.Message") -> None:
+        record = message.record
+        logging.getLogger("pipecat").log(
+            record["level"].no,
+            "Pipecat complains",
+            extra={"where": f"{record['name']}:{record['line']}"},
+        )
+
+    logger.remove()
+    logger.add(forward, level="WARNING", format="")
 
 
 def instance(environment: Mapping[str, str] = os.environ) -> dict[str, str]:

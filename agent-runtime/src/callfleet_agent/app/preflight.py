@@ -1,6 +1,5 @@
 """What the machine must have before an agent or a phone can speak and listen."""
 
-import importlib.resources
 import importlib.util
 import shutil
 from pathlib import Path
@@ -32,12 +31,13 @@ def need_models() -> None:
         ("the speech recogniser's model", "pocketsphinx", "model/en-us/en-us/mdef"),
         ("the voice activity model", "pipecat", "audio/vad/data/silero_vad.onnx"),
     ):
-        if importlib.util.find_spec(package) is None:
+        found = importlib.util.find_spec(package)  # does not import it, which would take seconds
+        if found is None or found.origin is None:
             raise MissingToolError(
                 f"{what} is missing: the Python package {package} is not installed;"
                 " install callfleet-agent with its dependencies"
             )
-        if not Path(str(importlib.resources.files(package) / inside)).is_file():
+        if not (Path(found.origin).parent / inside).is_file():
             raise MissingToolError(
                 f"{what} is missing from the Python package {package}; install the package again"
             )

@@ -3,6 +3,7 @@
 `python -m callfleet_agent.app.recognise BANK` is the child process of `phone.hearing`.
 """
 
+import random
 import sys
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -16,8 +17,10 @@ from callfleet_agent.app.phone.hearing import LENGTH
 from callfleet_agent.app.phone.measure import Segments
 from callfleet_agent.app.sentences import Language, status_in
 from callfleet_agent.audio import FRAME_SAMPLES, Pcm8k, Pcm16k
+from callfleet_agent.audio.noise import NoiseFloor
 from callfleet_agent.audio.resample import resample
 
+FLOOR_DBFS: Final = -58.0
 _LONGEST_S: Final = 30.0
 
 
@@ -25,6 +28,7 @@ class Recogniser:
     """Recognises utterances of an agent. Making one takes half a second, an utterance a few."""
 
     def __init__(self, bank_name: str = "Example Bank") -> None:
+        self._floor = NoiseFloor(random.Random(0), FLOOR_DBFS)
         model = Path(str(get_model_path())) / "en-us"
         dictionary = model / "cmudict-en-us.dict"
         with dictionary.open(encoding="utf-8") as lines:
@@ -47,8 +51,11 @@ class Recogniser:
     def recognise(self, utterance: Pcm16k) -> str:
         """The whole sentences of an agent in an utterance, empty if there is none."""
         decoder = self._decoder
+        sound = utterance.slice(0, int(_LONGEST_S * Pcm16k.rate))
+        floor = self._floor.take(len(sound))  # digital silence between words is misheard
+        noisy = sound.samples.astype(np.int32) + np.frombuffer(floor, dtype="<i2")
         decoder.start_utt()
-        decoder.process_raw(utterance.slice(0, int(_LONGEST_S * Pcm16k.rate)).data, full_utt=True)
+        decoder.process_raw(Pcm16k.from_samples(noisy).data, full_utt=True)
         decoder.end_utt()
         hypothesis = decoder.hyp()
         return "" if hypothesis is None else self._language.complete(hypothesis.hypstr)

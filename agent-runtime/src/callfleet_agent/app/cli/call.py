@@ -199,6 +199,7 @@ def _address_toward(uri: str) -> str | None:
 def show(report: "CallReport") -> None:
     """The report for a person."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     if report.setup_ms is None:
@@ -209,7 +210,7 @@ def show(report: "CallReport") -> None:
         table = Table("turn", "answer", box=None, title=None)
         for turn in report.turns:
             answer = "-" if turn.answer_ms is None else f"{turn.answer_ms:.0f} ms"
-            table.add_row(turn.said, answer)
+            table.add_row(escape(turn.said), answer)
         Console().print(table)
     click.echo(
         f"set up in {report.setup_ms:.0f} ms, {report.duration_s:.1f} s, {report.codec},"

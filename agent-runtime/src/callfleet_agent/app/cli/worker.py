@@ -27,6 +27,7 @@ def worker(socket_path: Path, settings: Path, credentials: Path) -> None:
 
     plain = os.environ.get("CALLFLEET_PLAIN_LOGS") == "1"
     logs.configure("callfleet-worker", log_level(), plain=plain, fixed=logs.instance())
+    logs.quieten_loguru()
     with suppress(OSError):
         os.nice(NICENESS)
     uvloop.run(_work(socket_path, settings, credentials))

@@ -1,0 +1,168 @@
+"""Only the operator's certificate opens the control stream, and only with TLS 1.3."""
+
+import datetime
+import shutil
+import subprocess
+from pathlib import Path
+
+import grpc
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from callfleet.v1 import fleet_pb2, fleet_pb2_grpc
+from callfleet_agent.app.control_server import serve_control
+from callfleet_agent.services.errors import ServicesError, TlsFilesError
+from callfleet_agent.services.tls import TlsFiles, peer_identities, server_credentials
+from callfleet_agent.session import PodIntent
+
+OPERATOR = "spiffe://callfleet.io/operator"
+POD = "spiffe://callfleet.io/ns/bank/voiceagent/card-line"
+
+
+class Authority:
+    """A certificate authority that lives for one test."""
+
+    def __init__(self) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test CA")])
+        self.certificate = (
+            self._builder(self._name, self._key.public_key())
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+
+    def _builder(
+        self, subject: x509.Name, key: ec.EllipticCurvePublicKey
+    ) -> x509.CertificateBuilder:
+        now = datetime.datetime.now(datetime.UTC)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(hours=1))
+            .not_valid_after(now + datetime.timedelta(hours=1))
+        )
+
+    def issue(self, folder: Path, identity: str) -> TlsFiles:
+        """A certificate with this URI, in a folder like a mounted Secret."""
+        folder.mkdir()
+        key = ec.generate_private_key(ec.SECP256R1())
+        names = [x509.UniformResourceIdentifier(identity), x509.DNSName("pod.test")]
+        certificate = (
+            self._builder(x509.Name([]), key.public_key())
+            .add_extension(x509.SubjectAlternativeName(names), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+        pem = serialization.Encoding.PEM
+        files = TlsFiles.in_folder(folder)
+        files.certificate.write_bytes(certificate.public_bytes(pem))
+        files.ca.write_bytes(self.certificate.public_bytes(pem))
+        files.key.write_bytes(
+            key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        )
+        return files
+
+
+class FakePod:
+    """A pod that takes every intent."""
+
+    uid = ""
+    version = 0
+
+    def want(self, epoch: int, intent: PodIntent, *, row_confirmed_inactive: bool) -> None:
+        """Nothing to do."""
+
+    def report(self) -> fleet_pb2.PodReport:
+        return fleet_pb2.PodReport(accepted_epoch=1)
+
+    async def changed_since(self, version: int) -> None:
+        raise AssertionError("one report is enough")
+
+
+async def code_for(port: int, files: TlsFiles) -> grpc.StatusCode:
+    credentials = grpc.ssl_channel_credentials(
+        files.ca.read_bytes(), files.key.read_bytes(), files.certificate.read_bytes()
+    )
+    options = [("grpc.ssl_target_name_override", "pod.test")]
+    async with grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials, options) as channel:
+        stream = fleet_pb2_grpc.AgentPodServiceStub(channel).Control()
+        intents = [fleet_pb2.PodIntent(epoch=1, state=fleet_pb2.POD_STATE_SERVING)]
+        try:
+            for intent in intents:
+                await stream.write(intent)
+            await stream.done_writing()
+            await stream.read()
+        except grpc.aio.AioRpcError as error:
+            return error.code()
+        except grpc.aio.UsageError:
+            pass
+        code: grpc.StatusCode = await stream.code()
+        return code
+
+
+async def test_the_operator_is_served_and_others_are_not(tmp_path: Path) -> None:
+    ours, theirs = Authority(), Authority()
+    ours.issue(tmp_path / "pod", POD)
+    server, port = await serve_control(FakePod(), "127.0.0.1", 0, tmp_path / "pod")
+    try:
+        operator = ours.issue(tmp_path / "operator", OPERATOR)
+        assert await code_for(port, operator) is grpc.StatusCode.OK
+        other_pod = ours.issue(tmp_path / "other", POD)
+        assert await code_for(port, other_pod) is grpc.StatusCode.PERMISSION_DENIED
+        forged = theirs.issue(tmp_path / "forged", OPERATOR)
+        forged.ca.write_bytes(operator.ca.read_bytes())
+        assert await code_for(port, forged) is grpc.StatusCode.UNAVAILABLE
+    finally:
+        await server.stop(None)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command")
+@pytest.mark.parametrize(("version", "accepted"), [("-tls1_2", False), ("-tls1_3", True)])
+async def test_tls_is_1_3(tmp_path: Path, version: str, accepted: bool) -> None:
+    authority = Authority()
+    authority.issue(tmp_path / "pod", POD)
+    operator = authority.issue(tmp_path / "operator", OPERATOR)
+    server, port = await serve_control(FakePod(), "127.0.0.1", 0, tmp_path / "pod")
+    try:
+        result = subprocess.run(
+            ["openssl", "s_client", version, "-connect", f"127.0.0.1:{port}", "-alpn", "h2"]
+            + ["-cert", str(operator.certificate), "-key", str(operator.key)],
+            input=b"",
+            capture_output=True,
+            timeout=20,
+        )
+    finally:
+        await server.stop(None)
+    assert (b"Server certificate" in result.stdout) is accepted
+
+
+def test_a_rotation_is_noticed(tmp_path: Path) -> None:
+    files = Authority().issue(tmp_path / "pod", POD)
+    before = files.stamp()
+    files.certificate.write_bytes(files.certificate.read_bytes())
+    assert files.stamp() != before
+    assert files.read() is not None
+
+
+def test_missing_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(TlsFilesError, match="cannot read .*tls"):
+        server_credentials(TlsFiles.in_folder(tmp_path))
+
+
+async def test_what_is_no_certificate(tmp_path: Path) -> None:
+    files = Authority().issue(tmp_path / "pod", POD)
+    files.certificate.write_bytes(b"not PEM")
+    with pytest.raises(ServicesError, match="is no certificate"):
+        await serve_control(FakePod(), "127.0.0.1", 0, tmp_path / "pod")
+
+
+def test_names_of_a_peer() -> None:
+    context = {"x509_subject_alternative_name": [b"spiffe://a", b"b"]}
+    assert peer_identities(context) == {"spiffe://a", "b"}
+    assert peer_identities({}) == frozenset()
+    assert peer_identities(None) == frozenset()
