@@ -42,7 +42,7 @@ def test_scaling_in_drops_no_call(fleet: Fleet) -> None:
     calls = callers.finished(within_s=60)
     assert len(calls.completed) == 20
     fleet.have_ready(1)
-    assert len(fleet.rows()) == 1
+    eventually(lambda: len(fleet.rows()) == 1, within_s=30, what="one row")
 
 
 def test_deleting_a_pod_gracefully_drops_no_call(fleet: Fleet) -> None:
