@@ -57,6 +57,7 @@ class RunningProxy:
     probe_interval_s: int = 1
     sip_port: int = field(default_factory=free_port)
     rpc_port: int = field(default_factory=free_port)
+    relay: str = ""  # rtpengine's control address, udp:host:port
     process: "subprocess.Popen[bytes] | None" = None
 
     @property
@@ -136,6 +137,7 @@ class RunningProxy:
             "CALLFLEET_DATABASE_URL": self.database_url.replace("postgresql://", "postgres://"),
             "CALLFLEET_PROBE_INTERVAL": str(self.probe_interval_s),
             "CALLFLEET_MODULES": _opensips_modules(),
+            **({"CALLFLEET_RTPENGINE": self.relay} if self.relay else {}),
         }
 
     def _kamailio(self) -> list[str]:
@@ -207,20 +209,28 @@ class TcpTap:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        upstream: asyncio.StreamWriter | None = None
         try:
-            await self._flowing.wait()
+            await self._join(reader, writer)
+        except asyncio.CancelledError:
+            pass  # cut; asyncio's own callback would complain about a cancelled handler
+        finally:
+            writer.close()
+            self._tasks.discard(task)
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self._flowing.wait()
+        try:
             back, upstream = await asyncio.open_connection(*self._target)
+        except OSError:
+            return
+        try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._copy(reader, upstream))
                 group.create_task(self._copy(back, writer))
         except* OSError:
             pass
         finally:
-            for end in (writer, upstream):
-                if end is not None:
-                    end.close()
-            self._tasks.discard(task)
+            upstream.close()
 
     async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):

@@ -1,16 +1,24 @@
 """FakePod answers SIP like an agent pod, FakeCaller calls like a phone: UDP, and no more than that.
 
-Only what a proxy can see is there: OPTIONS, INVITE, ACK and BYE with the headers of RFC 3261 8.2.6,
-no media. A pod can be dead (silent), full (503 to calls) or draining (503 to OPTIONS too).
+Only what a proxy can see is there: OPTIONS, INVITE, ACK and BYE with the headers of RFC 3261 8.2.6;
+an offer of media is answered, and no media flows. A pod can be dead (silent), full (503 to calls)
+or draining (503 to OPTIONS too).
 """
 
 import asyncio
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 Address = tuple[str, int]
+_SDP = [("content-type", "application/sdp")]
 _COPIED = ("via", "from", "to", "call-id", "cseq")
+
+
+def sdp(port: int) -> str:
+    """A description of one audio stream at a port of loopback."""
+    lines = ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "c=IN IP4 127.0.0.1", "t=0 0"]
+    return "\r\n".join([*lines, f"m=audio {port} RTP/AVP 0", "a=rtpmap:0 PCMU/8000", ""])
 
 
 @dataclass(frozen=True)
@@ -68,13 +76,16 @@ async def _listen(
 
 @dataclass
 class FakePod:
-    """One pod at `address`. `invites` has the loop time of every first INVITE of a call."""
+    """One pod at `address`. `invites` has the loop time of every first INVITE of a call, `offers`
+    the descriptions of media that came with them."""
 
     address: Address
     dead: bool = False
     full: bool = False
     draining: bool = False
     invites: list[float] = field(default_factory=list)
+    offers: list[str] = field(default_factory=list)
+    media_port: int = 20000
     byes: int = 0
     probes: int = 0
     _calls: set[str] = field(default_factory=set)
@@ -113,6 +124,7 @@ class FakePod:
         if request.method == "INVITE":
             if request.get("call-id") not in self._calls:
                 self._calls.add(request.get("call-id"))
+                self.offers.append(request.body)
                 self.invites.append(asyncio.get_running_loop().time())
                 self._invited.set()
             if self.full or self.draining:
@@ -130,6 +142,9 @@ class FakePod:
             headers.append(("contact", f"<{self.uri}>"))
         if status == 503:
             headers.append(("retry-after", "1"))
+        if status == 200 and request.method == "INVITE" and request.body:
+            more = (*headers, *_SDP)
+            return Message(f"SIP/2.0 {status} {reason}", more, sdp(self.media_port))
         return Message(f"SIP/2.0 {status} {reason}", tuple(headers))
 
 
@@ -149,10 +164,12 @@ class FakeCaller:
         if self._transport is not None:
             self._transport.close()
 
-    async def call(self, number: str) -> Message:
+    async def call(self, number: str, offer: str = "") -> Message:
         """INVITE until the final response, which is acknowledged; hang up when it was answered."""
         call_id = secrets.token_hex(8)
-        invite = self._request("INVITE", f"sip:{number}@{self._at}", call_id, 1)
+        media = _SDP if offer else []
+        invite = self._request("INVITE", f"sip:{number}@{self._at}", call_id, 1, media)
+        invite = replace(invite, body=offer)
         answer = await self._transact(invite, call_id)
         if answer.status < 300:
             routes = [("route", value) for value in reversed(answer.all("record-route"))]
@@ -172,6 +189,11 @@ class FakeCaller:
         """One request of any kind and its final response."""
         call_id = secrets.token_hex(8)
         return await self._transact(self._request(method, target, call_id, 1, more), call_id)
+
+    def send_raw(self, data: bytes) -> None:
+        """Something that may be no SIP at all."""
+        assert self._transport is not None
+        self._transport.sendto(data, self.proxy)
 
     @property
     def _at(self) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import subprocess
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from callfleet_operator.ports.proxy import AgentRows, SeenState, WantedRow
 from callfleet_operator.proxies.opening import DIALECTS
 from callfleet_operator.proxies.rows import Held
 from callfleet_operator.proxies.rpc import JsonRpc
-from fakes.sip_pods import FakePod
+from fakes.sip_pods import FakePod, sdp
 from proxy_rigs import (
     ALLOWED,
     INACTIVE,
@@ -27,7 +27,7 @@ from proxy_rigs import (
     until,
     with_state,
 )
-from running_proxies import FILES, RunningProxy, TcpTap, require
+from running_proxies import FILES, RunningProxy, TcpTap, free_port, require
 
 real = pytest.mark.parametrize("make_rig", ["kamailio", "opensips"], indirect=True)
 MakeRig = Callable[..., Awaitable[RealRig]]
@@ -346,6 +346,86 @@ async def test_the_proxys_own_database_may_be_away(
     finally:
         instance.stop()
         await tap.cut()
+
+
+@pytest.fixture
+def rtpengine(tmp_path: Path) -> Iterator[str]:
+    """A media relay on loopback, without its kernel module; its control address."""
+    program = shutil.which("rtpengine")
+    if program is None:
+        pytest.skip("rtpengine is not on PATH (Debian: rtpengine-daemon)")
+    address = f"127.0.0.1:{free_port()}"
+    with (tmp_path / "rtpengine.log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                *["setpriv", "--pdeathsig", "KILL", program, "--config-file=none", "--table=-1"],
+                *["--foreground", "--log-stderr", "--interface=127.0.0.1"],
+                f"--listen-ng={address}",
+            ],
+            stdout=log,
+            stderr=log,
+        )
+    yield f"udp:{address}"
+    process.kill()
+    process.wait()
+
+
+@real
+async def test_media_goes_through_the_relay_where_an_agent_wants_it(
+    make_rig: MakeRig, rtpengine: str, tmp_path: Path
+) -> None:
+    rig = await make_rig()
+    instance = RunningProxy(
+        rig.installed.driver, rig.installed.database_url, tmp_path, relay=rtpengine
+    )
+    await instance.start_beside()
+    try:
+        rig.use([instance])
+        direct, wanted, (pod,) = await serve(rig, 1)
+        other = await rig.pod()
+        line = number()
+        relayed = agent("relayed", other, numbers=[line], media="relay")
+        await rig.proxy.sync([wanted, relayed], epoch=1)
+        await until(rig, relayed, SeenState.ACTIVE, other)
+        caller = await rig.caller()
+
+        answer = await caller.call(direct, sdp(4000))
+        assert "m=audio 4000 " in pod.offers[0]
+        assert "m=audio 20000 " in answer.body
+
+        answer = await caller.call(line, sdp(4000))
+        assert answer.status == 200
+        assert "m=audio " in other.offers[0]
+        assert "m=audio 4000 " not in other.offers[0]
+        assert "m=audio " in answer.body
+        assert "m=audio 20000 " not in answer.body
+        assert other.byes == 1
+    finally:
+        instance.stop()
+
+
+@real
+async def test_the_log_holds_no_number(make_rig: MakeRig) -> None:
+    rig = await make_rig()
+    line, _, pods = await serve(rig, 2)
+    unknown = number()
+    caller = await rig.caller()
+    pods[0].dead = True
+
+    await caller.call(line)
+    await caller.call(line)
+    await caller.call(unknown)
+    for message in (
+        f"INVITE sip:{unknown}@127.0.0.1 SIP/2.0\r\nVia: nothing\r\nTo: <sip:{unknown}\r\n\r\n",
+        f"INVITE sip:{unknown} SIP/2.0\r\n\r\n",
+        f"{unknown}\r\n\r\n",
+    ):
+        caller.send_raw(message.encode())
+    assert (await caller.ask("OPTIONS", "sip:127.0.0.1", [])).status == 200
+
+    log = next(iter(rig.running.values())).log.read_text(errors="replace")
+    assert line.strip("+") not in log
+    assert unknown.strip("+") not in log
 
 
 async def test_remote_commands_are_on_the_private_port_only(installed: Install) -> None:
