@@ -59,7 +59,10 @@ class FakeLine:
         self.answers_ms: list[float] = []
         self._socket = socket
         self._hello = Hello(
-            call_number=1, dialed="+15550100", caller=caller or Caller(), resumed=context is not None
+            call_number=1,
+            dialed="+15550100",
+            caller=caller or Caller(),
+            resumed=context is not None,
         )
         self._speed = speed
         self._echo = echo
@@ -142,8 +145,16 @@ class FakeLine:
         """Until the dialog is in this state."""
         await self.until(lambda: bool(self.states) and self.states[-1] == state)
 
-    def has_heard(self, sound: Pcm8k) -> bool:
+    async def until_lost(self) -> None:
+        """Until the worker is gone."""
+        async with asyncio.timeout(10):
+            while self.lost is None:
+                async with self._changed:
+                    await self._changed.wait()
+
+    def has_heard(self, sound: object) -> bool:
         """Whether exactly this sound was played."""
+        assert isinstance(sound, Pcm8k)
         return sound.data in bytes(self.recording)
 
     def _was_lost(self, error: LinkError) -> None:

@@ -166,6 +166,8 @@ class HttpBank:
             self._session = aiohttp.ClientSession(
                 connector=connector, timeout=aiohttp.ClientTimeout(total=None), trust_env=False
             )
+            # aiohttp repeats a GET whose connection was cut, by itself; retries are counted here.
+            self._session._retry_connection = False  # noqa: SLF001
         return self._session
 
     def _tls(self) -> ssl.SSLContext:

@@ -1,0 +1,192 @@
+"""A real worker, called over its link by a caller who speaks: the whole conversation in sound."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from callfleet_agent.banking import HttpBankSettings
+from callfleet_agent.dialog import CardFound, Delivery
+from callfleet_agent.dialog.prompts import delivery
+from callfleet_agent.link import Caller
+from callfleet_agent.pipeline import WorkerSettings, worker_main
+from callfleet_agent.pipeline.synthesiser_espeak import EspeakSynthesiser
+from callfleet_agent.transport.link_server import LinkServer
+from fakes.bank import FakeBank, Fault
+from fakes.line import FakeLine
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+KNOWN = Caller("+15550123", trusted=True)
+PROGRAM = """
+import asyncio, sys
+from pathlib import Path
+from callfleet_agent.banking import HttpBankSettings
+from callfleet_agent.pipeline import WorkerSettings, worker_main
+from callfleet_agent.transport.link_server import LinkServer
+settings = WorkerSettings(
+    bank=HttpBankSettings(url=sys.argv[2]), decoder_processes=1, decoders_in_each=1
+)
+ready = lambda: print("ready", flush=True)
+asyncio.run(worker_main(Path(sys.argv[1]), settings, LinkServer, ready=ready))
+"""
+
+
+@pytest.fixture
+async def bank() -> AsyncIterator[FakeBank]:
+    async with FakeBank() as bank:
+        yield bank
+
+
+@pytest.fixture
+async def socket(bank: FakeBank, tmp_path: Path) -> AsyncIterator[Path]:
+    """A worker in this process."""
+    path = tmp_path / "worker.sock"
+    settings = WorkerSettings(
+        bank=HttpBankSettings(url=bank.url), decoder_processes=1, decoders_in_each=1
+    )
+    ready = asyncio.Event()
+    task = asyncio.create_task(worker_main(path, settings, LinkServer, ready=ready.set))
+    waiting = asyncio.create_task(ready.wait())
+    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    if task.done():
+        task.result()
+    yield path
+    task.cancel()
+    await asyncio.gather(task, waiting, return_exceptions=True)
+
+
+async def sound_of(found: CardFound) -> object:
+    voice = EspeakSynthesiser("en-us", WorkerSettings().words_per_minute)
+    return await voice.speech(delivery(found), private=True)
+
+
+async def test_where_is_my_credit_card_asked_and_answered_in_speech(
+    socket: Path, bank: FakeBank
+) -> None:
+    async with FakeLine(socket) as line:
+        await line.heard_out()
+        await line.say("where is my credit card")
+        await line.reached("identify")
+        await line.heard_out()
+        await line.press("200417")
+        await line.reached("authenticate")
+        await line.heard_out()
+        await line.say("four two seven one")
+        await line.reached("confirm_credential")
+        await line.heard_out()
+        await line.say("yes")
+        await line.reached("more")
+        await line.heard_out()
+        await line.say("no thank you")
+        await line.until(lambda: line.hangup_reason is not None)
+    shipped = CardFound(Delivery.SHIPPED, "2026-11-20", "2026-11-25", "Royal Mail")
+    assert line.hangup_reason == "completed"
+    assert line.has_heard(await sound_of(shipped))
+    assert not line.has_heard(await sound_of(CardFound(Delivery.LOST, carrier="Royal Mail")))
+    assert bank.state.authentications == 1
+    assert line.context is not None
+    assert b"4271" not in line.context
+    assert b"four two" not in line.context
+
+
+async def test_by_keys_alone_with_another_status(socket: Path, bank: FakeBank) -> None:
+    bank.set_status("lost")
+    async with FakeLine(socket, caller=KNOWN) as line:
+        await line.heard_out()
+        await line.press("1")
+        await line.reached("authenticate")
+        await line.press("4271")
+        await line.reached("more")
+        await line.heard_out()
+        await line.press("2")
+        await line.until(lambda: line.hangup_reason is not None)
+    assert line.has_heard(await sound_of(CardFound(Delivery.LOST, carrier="Royal Mail")))
+    assert line.interrupts >= 1
+
+
+async def test_speech_stops_the_prompt_and_the_context_has_what_was_heard(
+    socket: Path,
+) -> None:
+    async with FakeLine(socket) as line:
+        await line.until(lambda: len(line.recording) > 16000)
+        await line.say("where is my credit card")
+        await line.reached("identify")
+    assert line.interrupts == 1
+    assert line.context is not None
+    assert "Welcome to…" in line.context.decode() or "Welcome to Example…" in line.context.decode()
+
+
+@pytest.mark.parametrize("echo", [(60, 0.9), (200, 0.3)])
+async def test_its_own_echo_does_not_interrupt_it(socket: Path, echo: tuple[int, float]) -> None:
+    async with FakeLine(socket, echo=echo) as line:
+        await line.heard_out()
+    assert line.interrupts == 0
+
+
+async def test_foreign_speech_is_not_understood(socket: Path) -> None:
+    async with FakeLine(socket, voice="pl") as line:
+        await line.heard_out()
+        await line.say("dzień dobry, nie rozumiem po angielsku")
+        await line.until(lambda: bool(line.states))
+    assert line.events[0].fields["result"] == "nomatch"
+
+
+async def test_a_bank_that_is_away_is_told_and_tried_again(socket: Path, bank: FakeBank) -> None:
+    async with FakeLine(socket, caller=KNOWN) as line:
+        await line.heard_out()
+        await line.press("1")
+        await line.reached("authenticate")
+        bank.fault = Fault.status(503)
+        await line.press("4271")
+        await line.reached("try_again")
+        bank.fault = None
+        await line.press("1")
+        await line.reached("more")
+
+
+@contextlib.asynccontextmanager
+async def own_process(path: Path, bank: FakeBank) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PROGRAM, str(path), bank.url, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"ready\n"
+    yield process
+    if process.returncode is None:
+        process.send_signal(signal.SIGKILL)
+    await process.wait()
+
+
+def children_of(pid: int) -> list[int]:
+    listed = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in listed.read_text().split()]
+
+
+async def test_a_killed_worker_loses_no_conversation(bank: FakeBank, tmp_path: Path) -> None:
+    first, second = tmp_path / "1.sock", tmp_path / "2.sock"
+    async with own_process(first, bank) as process, FakeLine(first) as line:
+        await line.heard_out()
+        await line.press("1")
+        await line.reached("identify")
+        await line.press("200417")
+        await line.reached("authenticate")
+        children = children_of(process.pid)
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+        await line.until_lost()
+    async with (
+        own_process(second, bank),
+        FakeLine(second, call=line.call, context=line.context) as again,
+    ):
+        await again.heard_out()
+        await again.press("4271")
+        await again.reached("more")
+    assert children
+    async with asyncio.timeout(10):
+        while any(os.path.exists(f"/proc/{child}/fd") for child in children):  # noqa: ASYNC110, ASYNC240, PTH110
+            await asyncio.sleep(0.05)
