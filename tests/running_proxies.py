@@ -58,6 +58,7 @@ class RunningProxy:
     sip_port: int = field(default_factory=free_port)
     rpc_port: int = field(default_factory=free_port)
     relay: str = ""  # rtpengine's control address, udp:host:port
+    rpc_clients: str = "10.0.0.0/8,127.0.0.0/8"  # networks that may send remote commands
     process: "subprocess.Popen[bytes] | None" = None
 
     @property
@@ -74,19 +75,20 @@ class RunningProxy:
 
     def start(self) -> None:
         """Blocks until its remote commands are answered."""
-        self._launch()
+        self.launch()
         self._wait()
 
     async def start_beside(self) -> None:
         """The same while the loop, and with it the pods, goes on."""
-        self._launch()
+        self.launch()
         await asyncio.to_thread(self._wait)
 
     async def restart(self) -> None:
         await asyncio.to_thread(self.stop)
         await self.start_beside()
 
-    def _launch(self) -> None:
+    def launch(self) -> None:
+        """Start it and wait for nothing."""
         # In the caller's own thread: the kernel ends the instance when this thread ends.
         command = {"kamailio": self._kamailio, "opensips": self._opensips}[self.driver]()
         with self.log.open("ab") as output:
@@ -136,6 +138,7 @@ class RunningProxy:
             "CALLFLEET_RPC_PORT": str(self.rpc_port),
             "CALLFLEET_DATABASE_URL": self.database_url.replace("postgresql://", "postgres://"),
             "CALLFLEET_PROBE_INTERVAL": str(self.probe_interval_s),
+            "CALLFLEET_RPC_CLIENTS": self.rpc_clients,
             "CALLFLEET_MODULES": _opensips_modules(),
             **({"CALLFLEET_RTPENGINE": self.relay} if self.relay else {}),
         }

@@ -444,6 +444,35 @@ async def test_remote_commands_are_on_the_private_port_only(installed: Install) 
             assert answer.status == 404
 
 
+@pytest.mark.parametrize(("clients", "status"), [("10.0.0.0/8", 403), ("", 200)])
+async def test_remote_commands_come_from_named_networks_only(
+    installed: Install, tmp_path: Path, clients: str, status: int
+) -> None:
+    found = await installed("kamailio")
+    instance = RunningProxy("kamailio", found.database_url, tmp_path, rpc_clients=clients)
+    instance.launch()
+    try:
+        body = b'{"jsonrpc":"2.0","method":"core.version","id":1}'
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=3)) as session:
+            await answers(session, f"http://127.0.0.1:{instance.rpc_port}/healthz")
+            async with session.post(instance.endpoint, data=body) as answer:
+                assert answer.status == status
+    finally:
+        instance.stop()
+
+
+async def answers(session: aiohttp.ClientSession, url: str) -> None:
+    """Until a server that starts answers."""
+    for _ in range(200):
+        try:
+            async with session.get(url) as answer:
+                assert answer.status == 200
+                return
+        except aiohttp.ClientError:
+            await asyncio.sleep(0.05)
+    pytest.fail(f"no answer from {url}")
+
+
 @pytest.mark.parametrize("driver", ["kamailio", "opensips"])
 def test_the_configuration_with_a_relay_is_accepted(driver: str, tmp_path: Path) -> None:
     program = require(driver)

@@ -23,6 +23,12 @@ _OURS_TO_MEND = (
     asyncpg.UndefinedTableError,
     asyncpg.ClientConfigurationError,
 )
+_AWAY = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the server ended the connection while a statement was sent
+)
 Check = Callable[[asyncpg.Connection], Awaitable[None]]
 """Looks at a new connection's database. Raises ProxyMisconfigured."""
 
@@ -54,7 +60,7 @@ class Database:
             raise ProxyMisconfigured(type(error).__name__) from error
         except TimeoutError:
             raise ProxyDatabaseUnavailable(f"no answer in {self._limit_s:g} s") from None
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except _AWAY as error:
             raise ProxyDatabaseUnavailable(type(error).__name__) from error
 
     async def close(self) -> None:
