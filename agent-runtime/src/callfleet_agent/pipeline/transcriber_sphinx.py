@@ -43,6 +43,7 @@ class _Child:
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._ready: deque[asyncio.Future[None]] = deque()
+        self.up = asyncio.Event()
         self.answers: dict[int, deque[asyncio.Future[Recognition]]] = {}
 
     async def start(self, grammars: Sequence[Grammar]) -> None:
@@ -61,6 +62,7 @@ class _Child:
         try:
             async with asyncio.timeout(START_LIMIT_S):
                 await asyncio.gather(*up)
+            self.up.set()
         except (TimeoutError, TranscriberError):
             await self.stop()
             raise TranscriberError("a decoder process did not start") from None
@@ -68,6 +70,10 @@ class _Child:
     @property
     def alive(self) -> bool:
         return self._process is not None and self._process.returncode is None
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None and self.alive else None
 
     def send(self, kind: int, utterance: int, payload: bytes = b"") -> None:
         """Never blocks; a child that does not read loses messages, and then its answers fail."""
@@ -121,6 +127,7 @@ class _Child:
             _settle(waiting.popleft(), recognition)
 
     def _fail_all(self) -> None:
+        self.up.clear()
         error = TranscriberError("the decoder process ended")
         for waiting in self.answers.values():
             while waiting:
@@ -195,13 +202,22 @@ class SphinxTranscriber:
         self._open = [utterance for utterance in self._open if utterance.open_in]
         load = [sum(u.open_in is child for u in self._open) for child in self._children]
         for index, child in enumerate(self._children):
-            load[index] += 1_000_000 * (not child.alive)
+            load[index] += 1_000_000 * (not child.up.is_set())
         child = self._children[load.index(min(load))]
         utterance = SphinxUtterance(child, next(self.numbers))
         self._open.append(utterance)
         fields = {"grammar": grammar.name, "channel": channel}
         child.send(BEGIN, utterance.number, orjson.dumps(fields))
         return utterance
+
+    @property
+    def processes(self) -> list[int | None]:
+        """The children's process ids, None for one that is being started again."""
+        return [child.pid for child in self._children]
+
+    async def warm(self) -> None:
+        """Until every child has all its grammars."""
+        await asyncio.gather(*(child.up.wait() for child in self._children))
 
     async def stop(self) -> None:
         for keeper in self._keepers:
