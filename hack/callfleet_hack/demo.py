@@ -60,6 +60,20 @@ def apply_agent(platform: Platform) -> str:
     )
     with step(f"applying {AGENT.relative_to(REPOSITORY)}"):
         platform.apply(AGENT, "-n", AGENT_NAMESPACE)
+        if (
+            platform.images
+        ):  # a running agent keeps its image over an upgrade: name the one just built
+            patch = json.dumps({"spec": {"pod": {"image": platform.images[0]}}})
+            platform.kubectl(
+                "-n",
+                AGENT_NAMESPACE,
+                "patch",
+                "voiceagent",
+                AGENT_NAME,
+                "--type=merge",
+                "-p",
+                patch,
+            )
         platform.wait(f"voiceagent/{AGENT_NAME}", "Ready", namespace=AGENT_NAMESPACE)
     agent = platform.get("-n", AGENT_NAMESPACE, "voiceagent", AGENT_NAME)
     numbers = agent["spec"]["sip"]["numbers"]
