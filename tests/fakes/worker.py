@@ -72,7 +72,7 @@ async def main() -> None:
     sys.stdout.write('{"event":"ready"}\n')
     sys.stdout.flush()
     parent = os.getppid()
-    while os.getppid() == parent:
+    while os.getppid() == parent:  # noqa: ASYNC110, another process is watched
         await asyncio.sleep(0.2)
 
 

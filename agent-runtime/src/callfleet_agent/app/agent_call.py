@@ -309,9 +309,9 @@ class AgentCall:
         """A worker tells of a turn: numbers and codes, never content."""
         if name == "turn":
             self._turns += 1
-            answer_ms = fields.get("answer_ms")
-            if isinstance(answer_ms, int | float):
-                self._parts.metrics.turn_answered(float(answer_ms))
+            answer_ms = _answer_ms(fields)
+            if answer_ms is not None:
+                self._parts.metrics.turn_answered(answer_ms)
         elif name.endswith("_failed"):
             self._parts.metrics.provider_failed()
         _log.info("a turn of the conversation", extra={"turn_event": name, **_plain(fields)})
@@ -376,6 +376,25 @@ def _link_reason(call: Call[Dialog], cause: str) -> str:
     if call.ended_by is EndedBy.AGENT:
         return "completed"
     return "caller-hung-up" if call.ended_by is EndedBy.CALLER else (cause or "failed")
+
+
+_PARTS_OF_AN_ANSWER: Final = (
+    "endpointing_ms",
+    "recognition_ms",
+    "dialog_ms",
+    "bank_ms",
+    "synthesis_ms",
+)
+
+
+def _answer_ms(fields: dict[str, object]) -> float | None:
+    """From the end of speech to the answer; the sum of its parts where the worker tells those."""
+    told = fields.get("answer_ms")
+    if isinstance(told, int | float):
+        return float(told)
+    parts = [fields[name] for name in _PARTS_OF_AN_ANSWER if name in fields]
+    numbers = [float(part) for part in parts if isinstance(part, int | float)]
+    return sum(numbers) if fields.get("result") == "heard" and numbers else None
 
 
 def _plain(fields: dict[str, object]) -> dict[str, object]:

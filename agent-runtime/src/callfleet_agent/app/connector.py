@@ -170,6 +170,7 @@ class Connector:
             ),
             random=self._rng,
         )
+        self.metrics.malformed.set_function(lambda: self._agent().malformed)
         endpoint = SipEndpoint.open(
             self._user_agent,
             self._on_event,

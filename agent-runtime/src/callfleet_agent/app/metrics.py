@@ -72,8 +72,10 @@ class AgentMetrics:
         self._moved = Counter(
             "callfleet_calls_moved", "Calls given to another worker", registry=registry
         )
-        self._malformed = Counter(
-            "callfleet_sip_malformed", "SIP messages that could not be read", registry=registry
+        self.malformed = Gauge(
+            "callfleet_sip_malformed_total",
+            "SIP messages that could not be read",
+            registry=registry,
         )
         self._strangers = Counter(
             "callfleet_rtp_dropped", "RTP packets that were not the caller's", registry=registry
@@ -133,10 +135,6 @@ class AgentMetrics:
         """How many workers there are in each state."""
         for state in WorkerState:
             self._workers.labels(state).set(states.get(state, 0))
-
-    def sip_malformed(self, messages: int = 1) -> None:
-        """Messages could not be read as SIP."""
-        self._malformed.inc(messages)
 
     def rtp_of_call(self, *, lost: int, strangers: int) -> None:
         """A call's media statistics at its end."""

@@ -50,10 +50,12 @@ _NEEDED_TO_ANSWER = ("Via", "From", "To", "Call-ID", "CSeq")
 
 
 class UserAgent:
-    """Both sides of SIP calls. ``options_status`` answers OPTIONS outside calls."""
+    """Both sides of SIP calls. ``options_status`` answers OPTIONS outside calls; ``malformed``
+    counts what could not be read."""
 
     def __init__(self, settings: UserAgentSettings, random: Randomness) -> None:
         self.options_status = 200
+        self.malformed = 0
         self._core = Core(settings, random)
         self._layer = TransactionLayer(self._core, self)
         self._calls: dict[tuple[str, str], CallRequests] = {}
@@ -77,10 +79,12 @@ class UserAgent:
         try:
             raw = split_message(data)
         except RemoteProtocolError:
+            self.malformed += 1
             return
         try:
             message = interpret(raw)
         except RemoteProtocolError as error:
+            self.malformed += 1
             self._refuse_malformed(raw, error, source)
             return
         if isinstance(message, Request):

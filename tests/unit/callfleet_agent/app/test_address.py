@@ -29,7 +29,7 @@ def test_the_strongest_word_wins(
 
 
 def test_what_is_no_address_is_named() -> None:
-    with pytest.raises(AppError, match="--advertise: 'phone.example' is no IP address"):
+    with pytest.raises(AppError, match=r"--advertise: 'phone\.example' is no IP address"):
         advertised_address(advertise="phone.example", pod_ip=None, bind="::", outgoing=outgoing)
 
 

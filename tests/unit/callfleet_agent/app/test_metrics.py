@@ -21,7 +21,7 @@ def counted() -> AgentMetrics:
     metrics.worker_lost()
     metrics.call_moved()
     metrics.workers_are({WorkerState.READY: 2})
-    metrics.sip_malformed(3)
+    metrics.malformed.set(3)
     metrics.rtp_of_call(lost=2, strangers=-1)
     return metrics
 

@@ -107,7 +107,7 @@ async def test_a_dead_worker_is_replaced_and_the_spare_steps_in() -> None:
     async with site(1) as place:
         place.processes[1].die()
         await place.supervisor.until_ready(2)
-        while 3 not in place.supervisor.pids:
+        while 3 not in place.supervisor.pids:  # noqa: ASYNC110
             await asyncio.sleep(0)
         worker = place.supervisor.take()
         assert worker is not None

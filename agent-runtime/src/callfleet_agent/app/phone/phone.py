@@ -66,6 +66,7 @@ class PhoneSettings:
     turn_timeout_s: float = 25.0
     listen_s: float | None = None
     hang_up: bool = True
+    agent_quiet_s: float = AGENT_QUIET_S
 
 
 class Phone:
@@ -332,7 +333,10 @@ class Phone:
 
         def quiet() -> bool:
             spoke = self._spoke_since(since) is not None
-            return spoke and line.arrivals.silent_for(self._clock(), since) >= AGENT_QUIET_S
+            return (
+                spoke
+                and line.arrivals.silent_for(self._clock(), since) >= self._settings.agent_quiet_s
+            )
 
         await self._while_calling(quiet, self._settings.turn_timeout_s)
 

@@ -1,0 +1,108 @@
+"""A real connector on loopback whose workers are FakeWorkers, and a real phone to call it."""
+
+import asyncio
+import os
+import random
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from callfleet_agent.app.connector import Connector
+from callfleet_agent.app.phone.phone import Phone, PhoneSettings
+from callfleet_agent.app.phone.report import CallReport
+from callfleet_agent.app.phone.turns import Turn
+from callfleet_agent.app.settings import AgentSettings, Listen, PodIdentity
+from callfleet_agent.app.worker_process import OsWorker
+from callfleet_operator.model import load_voice_agent
+
+LOOPBACK = "127.0.0.1"
+TESTS = Path(__file__).parent.parent
+
+
+def settings(**spec: Any) -> AgentSettings:
+    """An agent on free ports of loopback."""
+    agent = load_voice_agent(
+        {
+            "apiVersion": "callfleet.io/v1alpha1",
+            "kind": "VoiceAgent",
+            "metadata": {"name": "card-line"},
+            "spec": {"banking": {"url": "http://127.0.0.1:9"}, **spec},
+        }
+    )
+    first = random.randrange(35000, 55000, 2)
+    return AgentSettings(
+        agent=agent,
+        worker_file=Path("/nowhere"),
+        listen=Listen(
+            bind=LOOPBACK,
+            sip_port=0,
+            rtp_first=first,
+            rtp_last=first + 199,
+            http_bind=LOOPBACK,
+            http_port=0,
+            control_port=0,
+            tls_folder=None,
+        ),
+        pod=PodIdentity(uid="uid-1"),
+    )
+
+
+def with_ports(given: AgentSettings, pairs: int) -> AgentSettings:
+    """The same agent with so few pairs of RTP ports."""
+    listen = given.listen
+    return replace(given, listen=replace(listen, rtp_last=listen.rtp_first + 2 * pairs - 1))
+
+
+@asynccontextmanager
+async def running(given: AgentSettings | None = None) -> AsyncIterator[Connector]:
+    """A connector that takes calls; at the end it is stopped at once."""
+    with TemporaryDirectory() as folder:
+
+        async def start(number: int) -> OsWorker:
+            socket = Path(folder) / f"{number}.sock"
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "fakes.worker",
+                "--socket",
+                str(socket),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                start_new_session=True,
+                env={**os.environ, "PYTHONPATH": str(TESTS)},
+            )
+            return OsWorker(process, socket)
+
+        connector = Connector(given or settings(), start_worker=start)
+        up = asyncio.Event()
+        process = asyncio.create_task(connector.run(lambda _: up.set()))
+        ready = asyncio.create_task(up.wait())
+        await asyncio.wait({process, ready}, return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        try:
+            if not process.done():
+                yield connector
+        finally:
+            connector.stop_now()
+            await process
+
+
+async def call(connector: Connector, *turns: Turn, **options: Any) -> CallReport:
+    """One call to the connector, without recognition of what is heard."""
+    return await phone(connector, *turns, **options).run()
+
+
+def phone(connector: Connector, *turns: Turn, **options: Any) -> Phone:
+    """A phone that is to call the connector."""
+    return Phone(
+        PhoneSettings(
+            uri=f"sip:+15550100@{LOOPBACK}:{connector.sip_port}",
+            bind=LOOPBACK,
+            turns=turns,
+            **{"recognise": False, "turn_timeout_s": 3.0, "agent_quiet_s": 0.2, **options},
+        )
+    )

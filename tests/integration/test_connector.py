@@ -1,0 +1,303 @@
+"""The connector with real SIP, RTP, processes and sockets; its workers speak in tones."""
+
+import asyncio
+import shutil
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import grpc
+import pytest
+
+from callfleet.v1 import fleet_pb2, fleet_pb2_grpc
+from callfleet_agent.app.connector import Connector
+from callfleet_agent.app.errors import AddressInUseError
+from callfleet_agent.app.phone.turns import Turn
+from callfleet_agent.rtp import RtpPacket
+from fakes.connector import LOOPBACK, call, phone, running, settings, with_ports
+
+KEY, BYE, KILL = Turn(keys="1"), Turn(keys="*"), Turn(keys="D")
+
+
+async def metrics(connector: Connector) -> str:
+    url = f"http://{LOOPBACK}:{connector.http_port}/metrics"
+    async with aiohttp.ClientSession() as client, client.get(url) as answer:
+        return await answer.text()
+
+
+async def until(condition: Callable[[], bool], limit_s: float = 20.0) -> None:
+    async with asyncio.timeout(limit_s):
+        while not condition():  # noqa: ASYNC110, processes and sockets tell nobody
+            await asyncio.sleep(0.02)
+
+
+class Sip:
+    """A UDP socket that sends requests by hand."""
+
+    def __init__(self, connector: Connector) -> None:
+        self._target = (LOOPBACK, connector.sip_port)
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind((LOOPBACK, 0))
+        self._socket.setblocking(False)
+        self.port = self._socket.getsockname()[1]
+
+    def close(self) -> None:
+        self._socket.close()
+
+    async def ask(self, request: str) -> str:
+        """The first final response."""
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendto(self._socket, request.encode(), self._target)
+        async with asyncio.timeout(5):
+            while True:
+                answer = (await loop.sock_recv(self._socket, 65535)).decode()
+                if not answer.startswith("SIP/2.0 1"):
+                    return answer
+
+    async def send(self, data: bytes) -> None:
+        await asyncio.get_running_loop().sock_sendto(self._socket, data, self._target)
+
+    def request(self, method: str, body: str = "", *, number: int = 1) -> str:
+        to = "sip:+15550100@127.0.0.1"
+        content = "Content-Type: application/sdp\r\n" if body else ""
+        return (
+            f"{method} {to} SIP/2.0\r\n"
+            f"Via: SIP/2.0/UDP {LOOPBACK}:{self.port};branch=z9hG4bK{method}{number}\r\n"
+            f"Max-Forwards: 70\r\nFrom: <sip:a@127.0.0.1>;tag=f{number}\r\nTo: <{to}>\r\n"
+            f"Call-ID: call-{method}-{number}\r\nCSeq: 1 {method}\r\n"
+            f"Contact: <sip:a@{LOOPBACK}:{self.port}>\r\n{content}"
+            f"Content-Length: {len(body)}\r\n\r\n{body}"
+        )
+
+
+def offer(formats: str = "0") -> str:
+    return (
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+        f"m=audio 40000 RTP/AVP {formats}\r\na=rtpmap:18 G729/8000\r\n"
+    )
+
+
+async def test_a_call_is_answered_and_the_caller_hangs_up() -> None:
+    async with running() as connector:
+        report = await call(connector, KEY)
+        assert (report.outcome, report.ended_by, report.codec) == ("ok", "local", "PCMU")
+        assert report.turns[0].answer_ms is not None
+        assert report.packets_lost == 0
+        await until(lambda: connector.calls == 0)
+        text = await metrics(connector)
+        assert 'callfleet_calls_ended_total{by="caller"} 1.0' in text
+        assert "callfleet_answer_seconds_count 1.0" in text
+
+
+async def test_the_agent_says_good_bye_to_its_end_and_hangs_up(tmp_path: Path) -> None:
+    async with running() as connector:
+        report = await call(connector, BYE, hang_up=False, record=tmp_path / "call.wav")
+        assert (report.outcome, report.ended_by) == ("ok", "agent")
+        assert len(report.answers_ms) == 1
+        assert (tmp_path / "call.wav").stat().st_size > 16000
+        await until(lambda: connector.calls == 0)
+        assert 'callfleet_calls_ended_total{by="agent"} 1.0' in await metrics(connector)
+
+
+@pytest.mark.parametrize("options", [{"transport": "tcp"}, {"codecs": ("PCMA",)}])
+async def test_tcp_and_the_other_codec(options: dict[str, Any]) -> None:
+    async with running() as connector:
+        report = await call(connector, KEY, **options)
+        assert report.outcome == "ok"
+        assert report.codec == options.get("codecs", ("PCMU",))[0]
+        assert len(report.answers_ms) == 1
+
+
+async def test_a_killed_worker_loses_no_call() -> None:
+    async with running() as connector:
+        supervisor = connector.supervisor
+        assert supervisor is not None
+        killed = supervisor.pids[1]
+        report = await call(connector, KEY, KILL, KEY)
+        assert report.outcome == "ok"
+        assert [turn.answer_ms is not None for turn in report.turns] == [True, True, True]
+        assert connector.metrics.slo.workers_lost == 1
+        await until(lambda: len(supervisor.pids) == 2)
+        assert killed not in supervisor.pids.values()
+        assert "callfleet_calls_moved_total 1.0" in await metrics(connector)
+
+
+async def test_a_full_pod_says_when_to_come_again_and_stays_alive_for_probes() -> None:
+    async with running(settings(capacity={"callsPerPod": 1})) as connector:
+        first = phone(connector, listen_s=20.0)
+        calling = asyncio.create_task(first.run())
+        await until(lambda: connector.calls == 1)
+        second = await call(connector)
+        assert (second.outcome, second.status, second.retry_after_s) == ("refused", 503, 10)
+        sip = Sip(connector)
+        try:
+            assert (await sip.ask(sip.request("OPTIONS"))).startswith("SIP/2.0 200")
+        finally:
+            sip.close()
+        assert connector.not_ready() is None
+        first.stop()
+        assert (await calling).outcome == "stopped"
+        assert 'callfleet_calls_refused_total{reason="full"} 1.0' in await metrics(connector)
+
+
+async def test_no_common_codec_is_488_and_no_port_is_lost() -> None:
+    async with running(with_ports(settings(), 1)) as connector:
+        sip = Sip(connector)
+        try:
+            answer = await sip.ask(sip.request("INVITE", offer("18")))
+            assert answer.startswith("SIP/2.0 488")
+        finally:
+            sip.close()
+        await until(lambda: connector.calls == 0)
+        assert 'callfleet_calls_refused_total{reason="no-codec"} 1.0' in await metrics(connector)
+        assert connector.metrics.slo.refused == 0
+
+
+async def test_without_a_free_port_a_call_is_refused() -> None:
+    async with running(with_ports(settings(), 1)) as connector:
+        first = phone(connector, listen_s=20.0)
+        calling = asyncio.create_task(first.run())
+        await until(lambda: connector.metrics.slo.answered == 1)
+        second = await call(connector)
+        assert (second.status, second.retry_after_s) == (503, 10)
+        first.stop()
+        await calling
+        assert 'callfleet_calls_refused_total{reason="no-port"} 1.0' in await metrics(connector)
+
+
+async def test_malformed_sip_is_counted_and_hurts_nobody() -> None:
+    async with running() as connector:
+        sip = Sip(connector)
+        try:
+            await sip.send(b"INVITE nonsense\r\n\r\n")
+            await sip.send(b"\x00\xff" * 40)
+            refused = await sip.ask(sip.request("INVITE").replace("CSeq: 1", "CSeq: x"))
+            assert refused.startswith("SIP/2.0 400 Malformed CSeq")
+            assert (await sip.ask(sip.request("OPTIONS"))).startswith("SIP/2.0 200")
+        finally:
+            sip.close()
+        assert (await call(connector, KEY)).outcome == "ok"
+        assert "callfleet_sip_malformed_total 3.0" in await metrics(connector)
+
+
+async def test_sound_of_a_stranger_is_dropped() -> None:
+    async with running() as connector:
+        caller = phone(connector, KEY, listen_s=1.5)
+        calling = asyncio.create_task(caller.run())
+        await until(lambda: connector.metrics.slo.answered == 1)
+        port = connector.settings.listen.rtp_first
+        await asyncio.sleep(0.3)
+        stranger = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        for number in range(20):
+            packet = RtpPacket(0, number, 160 * number, 7, b"\x00" * 160)
+            stranger.sendto(bytes(packet), (LOOPBACK, port))
+        stranger.close()
+        report = await calling
+        assert report.outcome == "ok"
+        assert report.packets_lost == 0
+        await until(lambda: connector.calls == 0)
+        assert "callfleet_rtp_dropped_total 20.0" in await metrics(connector)
+
+
+def intent(state: int, *, epoch: int = 1, gone: bool = False) -> fleet_pb2.PodIntent:
+    return fleet_pb2.PodIntent(
+        correlation_id="c",
+        epoch=epoch,
+        state=state,  # type: ignore[arg-type]
+        row_confirmed_inactive=gone,
+        pod_uid="uid-1",
+    )
+
+
+async def test_the_operator_drains_the_pod_and_takes_it_back() -> None:
+    async with running() as connector:
+        caller = phone(connector, listen_s=30.0)
+        calling = asyncio.create_task(caller.run())
+        await until(lambda: connector.calls == 1)
+        sip = Sip(connector)
+        async with grpc.aio.insecure_channel(f"{LOOPBACK}:{connector.control_port}") as channel:
+            stream = fleet_pb2_grpc.AgentPodServiceStub(channel).Control()
+            await stream.write(intent(fleet_pb2.POD_STATE_DRAINING))
+            report = await stream.read()
+            assert (report.state, report.calls, report.capacity, report.accepted_epoch) == (
+                fleet_pb2.POD_STATE_DRAINING,
+                1,
+                20,
+                1,
+            )
+            refused = await call(connector)
+            assert (refused.status, refused.reason, refused.retry_after_s) == (503, "Draining", 60)
+            assert (await sip.ask(sip.request("OPTIONS"))).startswith("SIP/2.0 503")
+            assert connector.calls == 1
+            assert connector.not_ready() is None
+            await stream.write(intent(fleet_pb2.POD_STATE_SERVING, epoch=2))
+            while (report := await stream.read()).state != fleet_pb2.POD_STATE_SERVING:
+                pass
+            assert (await sip.ask(sip.request("OPTIONS", number=2))).startswith("SIP/2.0 200")
+            stream.cancel()
+        sip.close()
+        caller.stop()
+        assert (await calling).outcome == "stopped"
+
+
+async def test_after_sigterm_calls_are_taken_until_the_row_is_gone() -> None:
+    async with running() as connector:
+        caller = phone(connector, listen_s=30.0)
+        calling = asyncio.create_task(caller.run())
+        await until(lambda: connector.calls == 1)
+        connector.terminate()
+        late = await call(connector, KEY)
+        assert late.outcome == "ok"
+        async with grpc.aio.insecure_channel(f"{LOOPBACK}:{connector.control_port}") as channel:
+            stream = fleet_pb2_grpc.AgentPodServiceStub(channel).Control()
+            await stream.write(intent(fleet_pb2.POD_STATE_SERVING, gone=True))
+            report = await stream.read()
+            assert report.terminating
+            assert report.state == fleet_pb2.POD_STATE_DRAINING
+            stream.cancel()
+        assert (await call(connector)).status == 503
+        assert connector.calls >= 1
+        caller.stop()
+        assert (await calling).outcome == "stopped"
+
+
+async def test_a_port_in_use_is_said() -> None:
+    async with running() as connector:
+        given = settings()
+        taken = replace(given, listen=replace(given.listen, sip_port=connector.sip_port))
+        with pytest.raises(BaseExceptionGroup) as raised:
+            await Connector(taken).run()
+        matching = raised.value.subgroup(AddressInUseError)
+        assert matching is not None
+        assert f"127.0.0.1:{connector.sip_port}" in str(matching.exceptions)
+
+
+async def test_health_and_readiness() -> None:
+    async with running() as connector, aiohttp.ClientSession() as client:
+        for page in ("healthz", "readyz"):
+            url = f"http://{LOOPBACK}:{connector.http_port}/{page}"
+            async with client.get(url) as answer:
+                assert answer.status == 200
+
+
+@pytest.mark.skipif(shutil.which("sipp") is None, reason="needs sipp")
+async def test_sipp_calls_too(tmp_path: Path) -> None:
+    """Not only our own phone says that calls are set up and ended as they should."""
+    async with running(settings(capacity={"callsPerPod": 25})) as connector:
+        process = await asyncio.create_subprocess_exec(
+            "sipp", "-sn", "uac", f"{LOOPBACK}:{connector.sip_port}",
+            "-i", LOOPBACK, "-m", "20", "-r", "10", "-d", "500", "-nostdin",
+            "-timeout", "30s", "-timeout_error",
+            cwd=tmp_path,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        _, complaint = await process.communicate()
+        assert process.returncode == 0, complaint.decode()
+        await until(lambda: connector.calls == 0)
+        text = await metrics(connector)
+        assert "callfleet_calls_answered_total 20.0" in text
+        assert 'callfleet_calls_ended_total{by="caller"} 20.0' in text
