@@ -105,7 +105,7 @@ def voice_agent(number: int, namespace: str) -> Manifest:
 
 async def operator(kubeconfig: Path, port: int, memory: Path) -> None:
     """The operator as it is, but for the proxy: what that holds outlives a restart in `memory`."""
-    logs.configure("WARNING")
+    logs.configure(os.environ.get("CALLFLEET_LOG_LEVEL", "WARNING"))
     proxy = FakeProxy(set_ids=(1000, 9999))
     if memory.exists():
         held = json.loads(memory.read_text())

@@ -95,7 +95,11 @@ class CacheSet:
         on_change: Callable[[Change], None],
         scopes: Iterable[str] = ("",),
     ) -> None:
-        self._caches = {kind: ObjectCache(kind, on_change, tuple(scopes)) for kind in kinds}
+        scopes = tuple(scopes)
+        self._caches = {
+            kind: ObjectCache(kind, on_change, scopes if kind.namespaced else ("",))
+            for kind in kinds
+        }
 
     @property
     def synced(self) -> bool:

@@ -45,7 +45,7 @@ class PodStreams:
     epoch: int
     on_report: Callable[[str, str, bool], None]
     random: Callable[[], float]
-    repeat_s: float = 30.0
+    repeat_s: float = 20.0
     _streams: dict[str, _Stream] = field(default_factory=dict)
     _figures: dict[str, PodFigures] = field(default_factory=dict)
     _of_agent: dict[tuple[str, str], set[str]] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from callfleet_operator.kube.client import Selection
 from callfleet_operator.kube.projection import projection_of
 from callfleet_operator.kube.reflector import Reflector, run_all
 from callfleet_operator.ports.errors import ForbiddenError, GoneError, UnavailableError
-from callfleet_operator.ports.kinds import CONFIG_MAP, Manifest
+from callfleet_operator.ports.kinds import CONFIG_MAP, NODE, Manifest
 from callfleet_operator.ports.kube import Change, Ref
 from fakes.kube import FakeKube
 from fakes.virtual_time import FakeClock, in_virtual_time
@@ -246,3 +246,14 @@ async def test_one_namespace_of_several() -> None:
     async with following(kube, namespace="bank") as followed:
         await followed.caches.wait_synced()
         assert set(followed.values()) == {"here"}
+
+
+@in_virtual_time
+async def test_kinds_without_a_namespace_are_synced_by_one_list() -> None:
+    caches = CacheSet([NODE, CONFIG_MAP], lambda _: None, ("a", "b"))
+    caches.of(NODE).replace([])
+    assert caches.unsynced() == ["ConfigMap"]
+    caches.of(CONFIG_MAP).replace([], "a")
+    assert not caches.synced
+    caches.of(CONFIG_MAP).replace([], "b")
+    assert caches.synced

@@ -1,0 +1,356 @@
+"""The operator's process on a real kube-apiserver: started, killed, started twice, badly set up."""
+
+import asyncio
+import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+
+from callfleet_operator.kube.client import KubeClient, Selection, list_all
+from callfleet_operator.kube.connection import connect
+from callfleet_operator.ports.kinds import (
+    CONFIG_MAP,
+    CONTROLLER_REVISION,
+    DEPLOYMENT,
+    EVENT,
+    LEASE,
+    NETWORK_POLICY,
+    POD_DISRUPTION_BUDGET,
+    SECRET,
+    SERVICE,
+    SERVICE_ACCOUNT,
+    VOICE_AGENT,
+    Kind,
+    Manifest,
+)
+from callfleet_operator.ports.kube import Ref
+
+ROOT = Path(__file__).resolve().parents[2]
+CHILDREN = {
+    CONFIG_MAP: 2,
+    CONTROLLER_REVISION: 1,
+    DEPLOYMENT: 1,
+    NETWORK_POLICY: 1,
+    POD_DISRUPTION_BUDGET: 1,
+    SECRET: 1,
+    SERVICE: 1,
+    SERVICE_ACCOUNT: 1,
+}
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def crds(apiserver: Path) -> Path:
+    kubectl = ["kubectl", "--kubeconfig", str(apiserver)]
+    apply = [*kubectl, "apply", "--server-side", "-f", str(ROOT / "crds")]
+    subprocess.run(apply, check=True, capture_output=True)
+    wait = [*kubectl, "wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"]
+    subprocess.run(wait, check=True, capture_output=True)
+    return apiserver
+
+
+@pytest.fixture
+async def client(crds: Path) -> AsyncIterator[KubeClient]:
+    async with KubeClient(await connect(crds)) as client:
+        yield client
+
+
+class Installation:
+    """Namespaces, settings and processes of one test, apart from all others."""
+
+    def __init__(self, kubeconfig: Path, folder: Path) -> None:
+        number = next(_numbers)
+        self.kubeconfig = kubeconfig
+        self.folder = folder
+        self.namespace = f"bank-{number}"
+        self.system = f"system-{number}"
+
+    async def prepare(self, client: KubeClient) -> None:
+        for name in (self.namespace, self.system):
+            await client.create(
+                {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+            )
+
+    def settings(self, port: int, **changes: object) -> Path:
+        path = self.folder / f"settings-{port}.yaml"
+        content = {
+            "agentImage": "localhost/callfleet/agent:dev",
+            "namespace": self.system,
+            "watchNamespaces": [self.namespace],
+            "httpPort": port,
+            "lease": {"durationSeconds": 5, "renewSeconds": 1},
+        }
+        path.write_text(yaml.safe_dump(content | changes))
+        return path
+
+    @contextmanager
+    def operator(self) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
+        port = free_port()
+        log = (self.folder / f"operator-{port}.log").open("wb")
+        child = subprocess.Popen(
+            command("run", "--settings", self.settings(port), "--kubeconfig", self.kubeconfig),
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            yield child, port
+        finally:
+            if child.poll() is None:
+                child.send_signal(signal.SIGTERM)
+                child.wait(timeout=30)
+            log.close()
+
+    def log(self, port: int) -> list[dict[str, object]]:
+        lines = (self.folder / f"operator-{port}.log").read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+    async def apply(self, client: KubeClient, name: str = "card-line", **spec: object) -> None:
+        base: dict[str, object] = {"replicas": 1, "banking": {"url": "http://bank.example"}}
+        await client.create(
+            {
+                "apiVersion": VOICE_AGENT.api_version,
+                "kind": "VoiceAgent",
+                "metadata": {"namespace": self.namespace, "name": name},
+                "spec": base | spec,
+            }
+        )
+
+    async def count(self, client: KubeClient, kind: Kind) -> int:
+        return len(await self.children(client, kind))
+
+    async def children(self, client: KubeClient, kind: Kind) -> list[Manifest]:
+        return (await list_all(client, Selection(kind, self.namespace))).items
+
+    async def whole(self, client: KubeClient) -> bool:
+        """Every child exists and the status is about the spec that there is."""
+        agent = await client.get(VOICE_AGENT, self.namespace, "card-line")
+        assert agent is not None
+        status = agent.get("status") or {}
+        if status.get("observedGeneration") != agent["metadata"]["generation"]:
+            return False
+        return all([await self.count(client, kind) == count for kind, count in CHILDREN.items()])
+
+
+@pytest.fixture
+async def installation(crds: Path, client: KubeClient, tmp_path: Path) -> Installation:
+    made = Installation(crds, tmp_path)
+    await made.prepare(client)
+    return made
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "callfleet_operator.main", *map(str, arguments)]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def http(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
+
+
+def metric(port: int, name: str) -> float:
+    for line in http(port, "/metrics")[1].splitlines():
+        if line.startswith(f"callfleet_operator_{name} "):
+            return float(line.split()[1])
+    return 0.0
+
+
+async def until(wanted: Callable[[], object], seconds: float = 60.0, pause: float = 0.1) -> None:
+    """Polls a condition outside of this process."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = wanted()
+        if asyncio.iscoroutine(found):
+            found = await found
+        if found:
+            return
+        assert time.monotonic() < deadline, "it did not come"
+        await asyncio.sleep(pause)
+
+
+def leads(port: int) -> bool:
+    return metric(port, "leader") == 1
+
+
+# --- life -----------------------------------------------------------------------------------------
+
+
+async def test_from_start_to_sigterm(installation: Installation, client: KubeClient) -> None:
+    with installation.operator() as (process, port):
+        await until(lambda: leads(port))
+        assert http(port, "/healthz") == (200, "ok\n")
+        await until(lambda: http(port, "/readyz") == (200, "ok\n"))
+        await installation.apply(client, providers={"asr": [{"pool": "nowhere"}]})
+        await until(lambda: installation.whole(client))
+        await until(lambda: events_of(installation, client))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+    lease = await client.get(LEASE, installation.system, "callfleet-operator")
+    assert lease is not None
+    assert not lease["spec"].get("holderIdentity")
+    log = installation.log(port)
+    for line in log:
+        assert {"timestamp", "level", "correlation_id", "service", "message"} <= line.keys()
+    assert "CRITICAL" not in {line["level"] for line in log}
+
+
+async def events_of(installation: Installation, client: KubeClient) -> bool:
+    events = await installation.children(client, EVENT)
+    return "PoolNotFound" in {event["reason"] for event in events}
+
+
+@pytest.mark.parametrize("kind", [SECRET, SERVICE, DEPLOYMENT])
+async def test_killed_in_the_middle_of_a_reconcile(
+    installation: Installation, client: KubeClient, kind: Kind
+) -> None:
+    with installation.operator() as (process, port):
+        await until(lambda: leads(port))
+        await until(lambda: http(port, "/readyz")[0] == 200)
+        await installation.apply(client)
+        await until(lambda: installation.count(client, kind), pause=0)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    with installation.operator() as (_, port):
+        await until(lambda: installation.whole(client))
+        await until(lambda: metric(port, "queue_length") == 0)
+        before = await versions(installation, client)
+    # And once more, in peace: nothing is written.
+    with installation.operator() as (_, port):
+        await until(lambda: metric(port, "reconcile_rounds_total") >= 1)
+        await until(lambda: metric(port, "queue_length") == 0)
+        await asyncio.sleep(1)
+        assert metric(port, "writes_total") == 0
+        assert await versions(installation, client) == before
+
+
+async def versions(installation: Installation, client: KubeClient) -> dict[tuple[str, str], str]:
+    found = {}
+    for kind in (VOICE_AGENT, *CHILDREN):
+        for item in await installation.children(client, kind):
+            metadata = item["metadata"]
+            found[kind.kind, metadata["name"]] = metadata["resourceVersion"]
+    return found
+
+
+async def test_of_two_operators_the_second_waits_and_takes_over(
+    installation: Installation, client: KubeClient
+) -> None:
+    with installation.operator() as (first, one), installation.operator() as (second, two):
+        await until(lambda: leads(one) or leads(two))
+        leader, waiting = (one, two) if leads(one) else (two, one)
+        await until(lambda: http(waiting, "/readyz")[0] == 200)
+        await installation.apply(client)
+        await until(lambda: installation.whole(client))
+        assert metric(waiting, "leader") == 0
+        assert metric(waiting, "writes_total") == 0
+        # The leader freezes: it neither renews nor stops.
+        frozen = first if leader == one else second
+        os.kill(frozen.pid, signal.SIGSTOP)
+        try:
+            await until(lambda: leads(waiting), 30)
+            before = await client.get(LEASE, installation.system, "callfleet-operator")
+            ref = Ref(VOICE_AGENT, installation.namespace, "card-line")
+            await client.patch(ref, {"spec": {"dialog": {"bankName": "Another"}}})
+            await until(lambda: installation_has_two_revisions(installation, client))
+        finally:
+            os.kill(frozen.pid, signal.SIGCONT)
+        # It wakes up, finds that it does not lead, and waits for the other.
+        await until(lambda: not leads(leader))
+        await asyncio.sleep(3)
+        after = await client.get(LEASE, installation.system, "callfleet-operator")
+        assert before is not None
+        assert after is not None
+        assert after["spec"]["holderIdentity"] == before["spec"]["holderIdentity"]
+        assert leads(waiting)
+
+
+async def installation_has_two_revisions(installation: Installation, client: KubeClient) -> bool:
+    return await installation.count(client, CONTROLLER_REVISION) == 2
+
+
+async def test_deletion_leaves_nothing(installation: Installation, client: KubeClient) -> None:
+    with installation.operator() as (_, port):
+        await until(lambda: leads(port))
+        await installation.apply(client)
+        await until(lambda: installation.whole(client))
+        await client.delete(Ref(VOICE_AGENT, installation.namespace, "card-line"))
+        await until(lambda: gone(installation, client))
+    for kind in CHILDREN:
+        assert await installation.count(client, kind) == 0, kind.kind
+
+
+async def gone(installation: Installation, client: KubeClient) -> bool:
+    return await client.get(VOICE_AGENT, installation.namespace, "card-line") is None
+
+
+# --- bad set-ups ----------------------------------------------------------------------------------
+
+
+def complaint(*arguments: object, **environment: str) -> tuple[int, str]:
+    done = subprocess.run(
+        command(*arguments),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "KUBECONFIG": "", **environment},
+    )
+    return done.returncode, done.stderr
+
+
+def test_settings_that_are_wrong_name_the_field(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text("agentImage: x\nproxies:\n- {name: default, driver: asterisk}\n")
+    status, text = complaint("run", "--settings", path)
+    assert status == 2
+    assert "proxies[0].driver" in text
+    assert "Traceback" not in text
+
+
+def test_settings_that_are_not_there(tmp_path: Path) -> None:
+    status, text = complaint("run", "--settings", tmp_path / "nothing.yaml")
+    assert status == 2
+    assert "nothing.yaml" in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("how", ["outside of a cluster", "no such kubeconfig"])
+def test_a_cluster_that_is_not_described(tmp_path: Path, how: str) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text("agentImage: x\n")
+    more = ("--kubeconfig", tmp_path / "none") if how == "no such kubeconfig" else ()
+    status, text = complaint("run", "--settings", path, *more)
+    assert status == 2
+    assert ("no such file" if more else "service account") in text
+    assert "Traceback" not in text
+
+
+def test_a_database_that_is_away_when_it_is_to_be_migrated(tmp_path: Path) -> None:
+    path = tmp_path / "url"
+    path.write_text("postgresql://u:secret@127.0.0.1:1/proxy\n")
+    status, text = complaint("migrate", "--database-url-file", path, "--driver", "kamailio")
+    assert status == 1
+    assert "secret" not in text
+    assert "Traceback" not in text
