@@ -3,8 +3,10 @@
 import asyncio
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -365,9 +367,25 @@ def rtpengine(tmp_path: Path) -> Iterator[str]:
             stdout=log,
             stderr=log,
         )
-    yield f"udp:{address}"
-    process.kill()
-    process.wait()
+    try:
+        wait_for_relay(address)
+        yield f"udp:{address}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for_relay(address: str) -> None:
+    """Until rtpengine answers a ping: a proxy that starts before it does without it for a while."""
+    host, port = address.split(":")
+    with socket.socket(type=socket.SOCK_DGRAM) as probe:
+        probe.settimeout(0.1)
+        for _ in range(100):
+            probe.sendto(b"1 d7:command4:pinge", (host, int(port)))
+            with suppress(OSError):
+                assert b"pong" in probe.recv(1500)
+                return
+    pytest.fail("rtpengine does not answer")
 
 
 @real
@@ -400,6 +418,32 @@ async def test_media_goes_through_the_relay_where_an_agent_wants_it(
         assert "m=audio " in answer.body
         assert "m=audio 20000 " not in answer.body
         assert other.byes == 1
+    finally:
+        instance.stop()
+
+
+@real
+async def test_without_its_relay_a_call_is_refused_and_not_mute(
+    make_rig: MakeRig, tmp_path: Path
+) -> None:
+    rig = await make_rig()
+    nobody = f"udp:127.0.0.1:{free_port()}"
+    instance = RunningProxy(
+        rig.installed.driver, rig.installed.database_url, tmp_path, relay=nobody
+    )
+    await instance.start_beside()
+    try:
+        rig.use([instance])
+        pod = await rig.pod()
+        line = number()
+        relayed = agent("relayed", pod, numbers=[line], media="relay")
+        await rig.proxy.sync([relayed], epoch=1)
+        await until(rig, relayed, SeenState.ACTIVE, pod)
+
+        answer = await (await rig.caller()).call(line, sdp(4000))
+
+        assert (answer.status, answer.get("retry-after")) == (503, "5")
+        assert not pod.invites
     finally:
         instance.stop()
 
