@@ -351,6 +351,6 @@ def test_a_database_that_is_away_when_it_is_to_be_migrated(tmp_path: Path) -> No
     path = tmp_path / "url"
     path.write_text("postgresql://u:secret@127.0.0.1:1/proxy\n")
     status, text = complaint("migrate", "--database-url-file", path, "--driver", "kamailio")
-    assert status == 1
+    assert status != 0
     assert "secret" not in text
     assert "Traceback" not in text

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import asyncpg
 import uvloop
 
 from callfleet_operator.kube.errors import ConfigurationError
