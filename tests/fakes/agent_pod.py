@@ -13,7 +13,7 @@ from callfleet.v1 import fleet_pb2, fleet_pb2_grpc
 
 
 @dataclass
-class FakeAgentPod(fleet_pb2_grpc.AgentPodServiceServicer):  # type: ignore[misc]
+class FakeAgentPod(fleet_pb2_grpc.AgentPodServiceServicer):
     uid: str
     calls: int = 0
     capacity: int = 20
@@ -31,7 +31,7 @@ class FakeAgentPod(fleet_pb2_grpc.AgentPodServiceServicer):  # type: ignore[misc
     async def Control(  # noqa: N802 - the name in fleet.proto
         self,
         request_iterator: AsyncIterator[fleet_pb2.PodIntent],
-        context: grpc.aio.ServicerContext,
+        context: "grpc.aio.ServicerContext[fleet_pb2.PodIntent, fleet_pb2.PodReport]",
     ) -> AsyncIterator[fleet_pb2.PodReport]:
         self.streams += 1
         answers: asyncio.Queue[str | None] = asyncio.Queue()
@@ -58,7 +58,7 @@ class FakeAgentPod(fleet_pb2_grpc.AgentPodServiceServicer):  # type: ignore[misc
     async def _hear(
         self,
         intents: AsyncIterator[fleet_pb2.PodIntent],
-        context: grpc.aio.ServicerContext,
+        context: "grpc.aio.ServicerContext[fleet_pb2.PodIntent, fleet_pb2.PodReport]",
         answers: "asyncio.Queue[str | None]",
     ) -> None:
         async for intent in intents:

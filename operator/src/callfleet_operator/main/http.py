@@ -30,11 +30,12 @@ async def serving(
     app.add_routes(
         [web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", show)]
     )
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, None, port, shutdown_timeout=1)
+        site = web.TCPSite(runner, None, port)
         await site.start()
-        yield int(runner.addresses[0][1])
+        # Of both families; with port 0 each has a port of its own, and 127.0.0.1 is the IPv4 one.
+        yield int(min(runner.addresses, key=len)[1])
     finally:
         await runner.cleanup()

@@ -15,6 +15,8 @@ from callfleet_operator.ports.clock import Clock
 from callfleet_operator.ports.errors import NotLeaderError
 from callfleet_operator.ports.events import Events
 from callfleet_operator.ports.kinds import (
+    DEPLOYMENT,
+    NODE,
     POD,
     PROVIDER_POOL,
     VOICE_AGENT,
@@ -48,6 +50,8 @@ WORKERS = 16
 STOP_S = 10.0
 SURE_S = 5.0
 GATHER_S = 0.1
+ECHO_S = 0.25
+_AT_ONCE = frozenset({VOICE_AGENT, PROVIDER_POOL, POD, NODE, DEPLOYMENT})
 _FIGURES_S = 1.0
 
 
@@ -163,7 +167,11 @@ class Core:
         self.applied.heard(change)
         self._explain(change)
         for key in keys_of(change, self._outside.store):
-            self.keys.add(key)
+            if change.kind in _AT_ONCE:
+                self.keys.add(key)
+            else:
+                # Mostly the echoes of one round's writes: one more round looks at them all.
+                self.keys.add_after(key, ECHO_S)
         if change.kind == VOICE_AGENT and change.new is None and change.old is not None:
             self._gatherer.forget(str(change.old["metadata"]["uid"]))
             self._sync(proxy_of(change.old))

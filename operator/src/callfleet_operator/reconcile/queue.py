@@ -22,6 +22,10 @@ from callfleet_operator.ports.clock import Clock
 
 K = TypeVar("K", bound=Hashable)
 
+# A loop's timers fire up to a clock tick early: a key that is due within one is due now, or else
+# its workers would wake, find nothing, and set the same timer again.
+_RESOLUTION_S = 1e-6
+
 
 class QueueClosed(Exception):  # noqa: N818 - an end, not an error
     """The queue gives out no more keys."""
@@ -127,7 +131,7 @@ class KeyQueue(Generic[K]):
             due, _, key = self._delayed[0]
             if self._due.get(key) != due:
                 heapq.heappop(self._delayed)
-            elif due <= now:
+            elif due <= now + _RESOLUTION_S:
                 heapq.heappop(self._delayed)
                 del self._due[key]
                 self.add(key)

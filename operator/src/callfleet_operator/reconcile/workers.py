@@ -15,6 +15,9 @@ _log = logging.getLogger(__name__)
 
 K = TypeVar("K", bound=Hashable)
 
+# What is due "in no time" was computed from a clock that stood a tick short of it.
+LEAST_PAUSE_S = 0.01
+
 
 @dataclass
 class WorkerCounters:
@@ -76,7 +79,7 @@ class Workers(Generic[K]):
         else:
             self.backoff.forget(key)
             if again is not None:
-                self.queue.add_after(key, again)
+                self.queue.add_after(key, max(again, LEAST_PAUSE_S))
 
     def _failed(self, key: K, error: Exception, *, trace: bool) -> None:
         self.counters.failures += 1

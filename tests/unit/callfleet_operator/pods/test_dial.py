@@ -51,7 +51,7 @@ async def pod(fake: FakeAgentPod) -> AsyncIterator[int]:
     assert secret is not None
     data = {name: base64.b64decode(value) for name, value in secret["data"].items()}
     server = grpc.aio.server()
-    fleet_pb2_grpc.add_AgentPodServiceServicer_to_server(fake, server)
+    fleet_pb2_grpc.add_AgentPodServiceServicer_to_server(fake, server)  # type: ignore[no-untyped-call]
     credentials = grpc.ssl_server_credentials(
         [(data["tls.key"], data["tls.crt"])], data["ca.crt"], require_client_auth=True
     )

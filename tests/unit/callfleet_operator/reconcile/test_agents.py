@@ -62,8 +62,8 @@ async def test_an_agent_becomes_children_rows_and_a_status_that_is_true() -> Non
         assert (status["replicas"], status["readyReplicas"], status["capacity"]) == (2, 2, 40)
         assert status["sip"] == {"setId": SET, "numbers": ["+15550100"]}
         assert fleet.proxy.route("+15550100") == {uri(fleet, name) for name in pod_names(fleet)}
-        for kind in ("Ready", "DispatcherSynced", "ProvidersReady", "NumbersAccepted"):
-            assert fleet.condition(kind)[0] == "True", kind
+        for name in ("Ready", "DispatcherSynced", "ProvidersReady", "NumbersAccepted"):
+            assert fleet.condition(name)[0] == "True", name
         assert fleet.condition("Progressing")[0] == "False"
         agent = fleet.agent()
         assert agent is not None

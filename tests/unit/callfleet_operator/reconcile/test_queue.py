@@ -76,6 +76,19 @@ async def test_a_waiting_worker_is_woken_by_add_and_by_an_earlier_delay() -> Non
 
 
 @in_virtual_time
+async def test_a_key_that_is_due_within_a_tick_is_due() -> None:
+    keys = queue()
+    await asyncio.sleep(7.05)
+    keys.add_after("a", 1e-15)
+    workers = [asyncio.create_task(keys.get()) for _ in range(16)]
+    done, waiting = await asyncio.wait(workers, timeout=1)
+    assert (len(done), len(waiting)) == (1, 15)
+    for worker in waiting:
+        worker.cancel()
+    await asyncio.wait(waiting)
+
+
+@in_virtual_time
 async def test_a_closed_queue_gives_nothing_and_takes_nothing() -> None:
     keys = queue()
     waiting = asyncio.create_task(keys.get())
@@ -221,6 +234,21 @@ async def test_work_may_ask_to_be_done_again() -> None:
     keys.add("a")
     await run_for(Workers(keys, work, backoff()), 60)
     assert at == [0, pytest.approx(5)]
+
+
+@in_virtual_time
+async def test_work_that_is_always_due_leaves_time_for_others() -> None:
+    keys = queue()
+    rounds = 0
+
+    async def work(key: str) -> float | None:
+        nonlocal rounds
+        rounds += 1
+        return 1e-15
+
+    keys.add("a")
+    await run_for(Workers(keys, work, backoff()), 10)
+    assert 900 <= rounds <= 1001
 
 
 @in_virtual_time
