@@ -175,9 +175,9 @@ class Trial:
 
 def hear(samples: list[Sample]) -> tuple[list[Trial], float]:
     """Every sample with every grammar that it may meet, in pieces of 20 ms; and the CPU seconds."""
-    decoder = SphinxDecoder()
-    for grammar in Dialog().grammars():
-        decoder.add_grammar(grammar.name, grammar.jsgf())
+    grammars = Dialog().grammars()
+    words = set().union(*(grammar.words for grammar in grammars))
+    [decoder] = SphinxDecoder.several(1, {g.name: g.jsgf() for g in grammars}, words)
     trials: list[Trial] = []
     began = time.process_time()
     channels: dict[str, tuple[float, ...]] = {}
@@ -199,13 +199,15 @@ def fitted(trials: list[Trial]) -> Weights:
     used = [t for t in used if t.right or not t.sample.text]
     rows = np.array([astuple(t.result.signs) for t in used if t.result.signs])
     wanted = np.array([float(t.right) for t in used])
+    # What is said counts as much as what is not, although there are more ways to say nothing.
+    share = np.where(wanted > 0, 0.5 / wanted.mean(), 0.5 / (1 - wanted.mean()))
     mean, spread = rows.mean(axis=0), rows.std(axis=0)
     table = np.c_[(rows - mean) / spread, np.ones(len(rows))]
     weights = np.zeros(table.shape[1])
     for _ in range(60):
         likely = 1 / (1 + np.exp(-table @ weights))
-        gradient = table.T @ (wanted - likely) - weights
-        hessian = (table.T * (likely * (1 - likely))) @ table + np.eye(len(weights))
+        gradient = table.T @ (share * (wanted - likely)) - weights
+        hessian = (table.T * (share * likely * (1 - likely))) @ table + np.eye(len(weights))
         weights = weights + np.linalg.solve(hessian, gradient)
     own = weights[:-1] / spread
     signs = Signs(*(round(float(weight), 2) for weight in own))

@@ -2,9 +2,9 @@
 
     python bench/worker_answer.py [--quick] [--calls 1 10] [--turns 50]
 
-One worker process, calls that speak espeak-ng through G.711 with a noise floor on real 20 ms ticks.
-The end of speech is the last sample above -40 dBFS, the answer the first speech sustained for 60 ms.
-The connector's jitter buffer (40 to 60 ms) comes on top.
+One worker process; calls speak espeak-ng through G.711 with a noise floor, on real 20 ms ticks.
+The end of speech is the last sample above -40 dBFS, the answer the first speech sustained for 60
+ms. The connector's jitter buffer (40 to 60 ms) comes on top.
 """
 
 import argparse
@@ -39,13 +39,13 @@ async def one_call(socket: Path, turns: int) -> list[float]:
     async with FakeLine(socket) as line:
         await line.heard_out()
         for _ in range(turns):
+            asked, finished = len(line.states), line.finished
             await line.say("where is my credit card")
-            asked = len(line.states)
-            await line.until(lambda asked=asked: len(line.states) > asked)
-            await line.heard_out()
+            await line.until(lambda n=asked: len(line.states) > n)
+            await line.until(lambda n=finished: line.finished > n)
             if line.states[-1] == "identify":
                 await line.press("*")
-                await line.heard_out()
+                await line.until(lambda n=finished: line.finished > n + 1)
         return line.answers_ms
 
 
@@ -82,7 +82,8 @@ async def main() -> None:
     options = parser.parse_args()
     turns = 4 if options.quick else options.turns
     head = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(head, capture_output=True, text=True, check=False).stdout.strip()
+    done = await asyncio.to_thread(subprocess.run, head, capture_output=True, text=True)
+    commit = done.stdout.strip()
     print(f"{platform.machine()}, Python {platform.python_version()}, {commit}\n")
     print("| calls at once | answers | p50 ms | p95 ms | max ms | worker warm s |")
     print("|---|---|---|---|---|---|")

@@ -80,7 +80,7 @@ class FakeLine:
         self._onset_from = 0
         self._ready = asyncio.Event()
         self._changed = asyncio.Condition()
-        self._finished = 0
+        self.finished = 0  # prompts that were played to their end
         self.recording = bytearray()
         self._heard = bytearray()
         self._link: LinkClient | None = None
@@ -131,8 +131,8 @@ class FakeLine:
 
     async def heard_out(self, count: int = 1) -> None:
         """Until the agent has finished `count` more prompts."""
-        wanted = self._finished + count
-        await self.until(lambda: self._finished >= wanted)
+        wanted = self.finished + count
+        await self.until(lambda: self.finished >= wanted)
 
     async def until(self, condition: object, limit_s: float = 40.0) -> None:
         """Until the condition (a callable) holds; looked at on every tick."""
@@ -205,7 +205,7 @@ class FakeLine:
         self._heard += reference.data
         if self._end is not None and self._played >= self._end:
             self._end = None
-            self._finished += 1
+            self.finished += 1
         if self._onset is not None and self._onset.feed(reference) is not None:
             self._answered()
         tick = Tick(

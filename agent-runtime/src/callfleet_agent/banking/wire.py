@@ -1,4 +1,4 @@
-"""The bank's JSON on the wire; the page docs/design/20261123.bank-api.md describes it."""
+"""The bank's JSON on the wire; the page docs/design/20261123.dialog-bank-api.md describes it."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -9,27 +9,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from math import exp, log
 
-_LOWEST = -740.0  # the logarithm of the least number that is not zero
 _FRAMES_PER_PHONE = 9.0
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A word or phone with its first and last frame (10 ms each) and its acoustic score, from 0 to
-    1: 1 would be the best of all sounds in every frame."""
+    """A word or phone with its first and last frame (10 ms each). `log_score`: the logarithm of its
+    likelihood over that of the best sound in every frame, so 0 is perfect and less is worse."""
 
     name: str
     first: int
     last: int
-    score: float
+    log_score: float
 
     @property
     def frames(self) -> int:
         return self.last - self.first + 1
-
-    @property
-    def log_score(self) -> float:
-        return log(self.score) if self.score > 0 else _LOWEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +52,7 @@ class Weights:
     bias: float
 
 
-WEIGHTS = Weights(Signs(0.33, 0.89, -1.9, 5.93, 3.88, 6.2), 13.56)
+WEIGHTS = Weights(Signs(0.05, 1.42, 3.75, 3.73, 5.08, 4.55), 10.12)
 
 
 def signs_of(

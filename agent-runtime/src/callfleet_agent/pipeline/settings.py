@@ -46,7 +46,7 @@ class WorkerSettings:
     words_per_minute: int = 165
     calls: int = 25
     decoder_processes: int = 2
-    decoders_in_each: int = 2
+    decoders_in_each: int = 5
     bank_slow_s: float = 0.9
 
     @classmethod

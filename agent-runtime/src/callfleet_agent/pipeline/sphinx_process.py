@@ -1,5 +1,5 @@
 """A child process full of decoders: they hold the interpreter's lock for up to 80 ms, so the
-worker's loop must not share a process with them. Run as `python -m …sphinx_process DECODERS`.
+worker's loop must not share a process with them. Run as `python -m …sphinx_process`.
 
 Messages on standard input and output: u32 length, u8 kind, u32 utterance, payload; big-endian. It
 ends when its input does, so it cannot outlive the worker.
@@ -17,7 +17,7 @@ from callfleet_agent.audio import Pcm8k
 from callfleet_agent.pipeline.sphinx_decoder import LONGEST_S, SphinxDecoder
 
 HEADER: Final = struct.Struct("!IBI")
-GRAMMAR, BEGIN, AUDIO, RECOGNISE, CLOSE = range(1, 6)
+START, BEGIN, AUDIO, RECOGNISE, CLOSE = range(1, 6)
 READY, RESULT = 129, 130
 MAX_MESSAGE: Final = 1 << 20
 
@@ -36,8 +36,8 @@ class _Waiting:
 class DecoderHouse:
     """Gives each utterance a decoder of its own for as long as it lasts; the others wait."""
 
-    def __init__(self, decoders: int, output: BinaryIO) -> None:
-        self._free = [SphinxDecoder() for _ in range(decoders)]
+    def __init__(self, output: BinaryIO) -> None:
+        self._free: list[SphinxDecoder] = []
         self._busy: dict[int, SphinxDecoder] = {}
         self._waiting: dict[int, _Waiting] = {}
         self._order: deque[int] = deque()
@@ -45,8 +45,8 @@ class DecoderHouse:
 
     def handle(self, kind: int, utterance: int, payload: bytes) -> None:
         """One message. What belongs to no open utterance is dropped."""
-        if kind == GRAMMAR:
-            self._add_grammar(payload)
+        if kind == START:
+            self._start(payload)
         elif kind == BEGIN:
             fields = orjson.loads(payload)
             self._waiting[utterance] = _Waiting(fields["grammar"], fields["channel"])
@@ -59,11 +59,12 @@ class DecoderHouse:
         elif kind == CLOSE:
             self._close(utterance)
 
-    def _add_grammar(self, payload: bytes) -> None:
+    def _start(self, payload: bytes) -> None:
         fields = orjson.loads(payload)
+        self._free = SphinxDecoder.several(fields["decoders"], fields["grammars"], fields["words"])
         for decoder in self._free:
-            decoder.add_grammar(fields["name"], fields["jsgf"])
-            _warm(decoder, fields["name"])
+            for grammar in fields["grammars"]:
+                _warm(decoder, grammar)
         self._send(READY, 0, b"")
 
     def _hear(self, utterance: int, sound: Pcm8k) -> None:
@@ -117,12 +118,9 @@ def _warm(decoder: SphinxDecoder, grammar: str) -> None:
     decoder.recognise()
 
 
-def serve(source: BinaryIO, output: BinaryIO, decoders: int) -> None:
+def serve(source: BinaryIO, output: BinaryIO) -> None:
     """Works until the input ends."""
-    house = DecoderHouse(decoders, output)
-    house_is_ready = HEADER.pack(0, READY, 0)
-    output.write(house_is_ready)
-    output.flush()
+    house = DecoderHouse(output)
     while len(header := source.read(HEADER.size)) == HEADER.size:
         length, kind, utterance = HEADER.unpack(header)
         if length > MAX_MESSAGE:
@@ -131,4 +129,4 @@ def serve(source: BinaryIO, output: BinaryIO, decoders: int) -> None:
 
 
 if __name__ == "__main__":
-    serve(sys.stdin.buffer, sys.stdout.buffer, int(sys.argv[1]))
+    serve(sys.stdin.buffer, sys.stdout.buffer)

@@ -18,15 +18,15 @@ from callfleet_agent.pipeline.sphinx_process import (
     AUDIO,
     BEGIN,
     CLOSE,
-    GRAMMAR,
     HEADER,
     MAX_MESSAGE,
     READY,
     RECOGNISE,
     RESULT,
+    START,
 )
 
-ACCEPTED: Final = 0.5
+ACCEPTED: Final = 0.4
 """The confidence from which a hypothesis is taken for what was said."""
 START_LIMIT_S: Final = 60.0
 ANSWER_LIMIT_S: Final = 4.0
@@ -42,26 +42,26 @@ class _Child:
         self._decoders = decoders
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
-        self._ready: deque[asyncio.Future[None]] = deque()
+        self._ready: asyncio.Future[None] | None = None
         self.up = asyncio.Event()
         self.answers: dict[int, deque[asyncio.Future[Recognition]]] = {}
 
     async def start(self, grammars: Sequence[Grammar]) -> None:
         """Raises TranscriberError when it does not come up."""
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "callfleet_agent.pipeline.sphinx_process", str(self._decoders),
+            sys.executable, "-m", "callfleet_agent.pipeline.sphinx_process",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         loop = asyncio.get_running_loop()
-        up: list[asyncio.Future[None]] = [loop.create_future() for _ in range(len(grammars) + 1)]
-        self._ready.extend(up)
+        self._ready = loop.create_future()
         self._reader = loop.create_task(self._read(self._process, self._process.stdout))
-        for grammar in grammars:
-            fields = {"name": grammar.name, "jsgf": grammar.jsgf()}
-            self.send(GRAMMAR, 0, orjson.dumps(fields))
+        words = sorted(set().union(*(grammar.words for grammar in grammars)))
+        texts = {grammar.name: grammar.jsgf() for grammar in grammars}
+        fields = {"decoders": self._decoders, "words": words, "grammars": texts}
+        self.send(START, 0, orjson.dumps(fields))
         try:
             async with asyncio.timeout(START_LIMIT_S):
-                await asyncio.gather(*up)
+                await self._ready
             self.up.set()
         except (TimeoutError, TranscriberError):
             await self.stop()
@@ -116,8 +116,8 @@ class _Child:
             self._fail_all()
 
     def _received(self, kind: int, utterance: int, payload: bytes) -> None:
-        if kind == READY and self._ready:
-            _settle(self._ready.popleft(), None)
+        if kind == READY and self._ready is not None:
+            _settle(self._ready, None)
         waiting = self.answers.get(utterance)
         if kind == RESULT and waiting:
             fields = orjson.loads(payload)
@@ -132,8 +132,8 @@ class _Child:
         for waiting in self.answers.values():
             while waiting:
                 _fail(waiting.popleft(), error)
-        while self._ready:
-            _fail(self._ready.popleft(), error)
+        if self._ready is not None:
+            _fail(self._ready, error)
 
 
 def _settle(future: "asyncio.Future[Answer]", value: "Answer") -> None:

@@ -14,15 +14,16 @@ from callfleet_agent.dialog import Dialog, DialogSettings, Heard, Memory, Starte
 from callfleet_agent.pipeline.ports import SynthesiserError, TranscriberError
 from callfleet_agent.pipeline.responder_rules import RuleResponder
 from callfleet_agent.pipeline.settings import WorkerSettings
+from callfleet_agent.pipeline.sphinx_decoder import SphinxDecoder
 from callfleet_agent.pipeline.sphinx_process import (
     AUDIO,
     BEGIN,
     CLOSE,
-    GRAMMAR,
     HEADER,
     READY,
     RECOGNISE,
     RESULT,
+    START,
     serve,
 )
 from callfleet_agent.pipeline.synthesiser_espeak import EspeakSynthesiser
@@ -40,10 +41,10 @@ async def spoken(text: str) -> Pcm8k:
 
 class TestProcess:
     @staticmethod
-    def talk(*messages: tuple[int, int, bytes], decoders: int = 1) -> list[tuple[int, int, bytes]]:
+    def talk(*messages: tuple[int, int, bytes]) -> list[tuple[int, int, bytes]]:
         packed = b"".join(HEADER.pack(len(p), kind, who) + p for kind, who, p in messages)
         output = io.BytesIO()
-        serve(io.BytesIO(packed), output, decoders)
+        serve(io.BytesIO(packed), output)
         data, found = output.getvalue(), []
         while data:
             length, kind, who = HEADER.unpack_from(data)
@@ -52,26 +53,48 @@ class TestProcess:
         return found
 
     async def test_utterances_share_a_decoder_and_wait_for_it(self) -> None:
-        grammar = orjson.dumps({"name": INTENT.name, "jsgf": INTENT.jsgf()})
+        grammars = {INTENT.name: INTENT.jsgf()}
+        fields = {"decoders": 1, "grammars": grammars, "words": sorted(INTENT.words)}
+        start = orjson.dumps(fields)
         begin = orjson.dumps({"grammar": INTENT.name, "channel": []})
         sound = (await spoken("where is my credit card")).data
         answers = self.talk(
-            (GRAMMAR, 0, grammar),
+            (START, 0, start),
             (BEGIN, 1, begin), (BEGIN, 2, begin), (BEGIN, 3, begin),
             (AUDIO, 1, sound), (AUDIO, 2, sound), (AUDIO, 9, sound), (RECOGNISE, 9, b""),
             (RECOGNISE, 2, b""), (CLOSE, 3, b""), (RECOGNISE, 1, b""), (CLOSE, 1, b""),
             (99, 1, b""),
         )  # fmt: skip
         assert [(kind, who) for kind, who, _ in answers] == [
-            (READY, 0), (READY, 0), (RESULT, 1), (RESULT, 2),
+            (READY, 0), (RESULT, 1), (RESULT, 2),
         ]  # fmt: skip
-        for _, _, payload in answers[2:]:
+        for _, _, payload in answers[1:]:
             assert orjson.loads(payload)["text"] == "where is my credit card"
 
     def test_a_message_that_is_too_long_ends_it(self) -> None:
         source = io.BytesIO(HEADER.pack(1 << 30, AUDIO, 1))
-        serve(source, io.BytesIO(), 1)
+        serve(source, io.BytesIO())
         assert source.read() == b""
+
+
+class TestDecoder:
+    def test_words_that_nobody_can_pronounce_are_refused(self) -> None:
+        with pytest.raises(ValueError, match="xyzzy"):
+            SphinxDecoder.several(1, {}, ["yes", "xyzzy"])
+
+    def test_what_is_no_grammar_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="bad"):
+            SphinxDecoder.several(
+                1, {"bad": "#JSGF V1.0; grammar bad; public <a> = xyzzy;"}, ["yes"]
+            )
+
+    def test_nothing_was_said(self) -> None:
+        [decoder] = SphinxDecoder.several(1, {INTENT.name: INTENT.jsgf()}, INTENT.words)
+        decoder.begin(INTENT.name)
+        assert decoder.recognise().text is None
+        decoder.begin(INTENT.name)
+        decoder.feed(Pcm8k.silence(1600))
+        assert decoder.recognise().confidence == 0
 
 
 class TestTranscriber:
