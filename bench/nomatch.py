@@ -140,7 +140,7 @@ def noises(rng: np.random.Generator, grammars: tuple[str, ...]) -> Iterator[Samp
     """Tones, noise, coughs, babble: what a line carries beside speech."""
     time_s = np.arange(12000) / 8000
     for tones in ((440,), (1000,), (697, 1209), (350, 440), (425,)):
-        sound = sum(np.sin(2 * np.pi * tone * time_s) for tone in tones)
+        sound = np.sum([np.sin(2 * np.pi * tone * time_s) for tone in tones], axis=0)
         yield Sample("tone", grammars, "", on_the_line(sound, rng, snr_db=38), tones == (440,))
     for index, seconds in enumerate((0.3, 0.8, 1.5, 2.5)):
         white = rng.normal(0, 1, int(8000 * seconds))

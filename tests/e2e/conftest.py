@@ -58,5 +58,4 @@ metadata:
     fleet = Fleet(platform, proxy, namespace, tmp_path, number=next(NUMBERS))
     yield fleet
     fleet.stop()
-    fleet.delete()
     platform.kubectl("delete", "namespace", namespace, "--wait=false")

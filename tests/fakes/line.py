@@ -8,7 +8,10 @@ import asyncio
 import random
 from collections import deque
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
+
+import numpy as np
 
 from callfleet_agent.audio import FRAME_SAMPLES, FrameKind, Pcm8k
 from callfleet_agent.audio.g711 import Law, decode, encode
@@ -237,7 +240,7 @@ class FakeLine:
         mixed = piece.samples.astype(float) + noise.samples + self._echoed()
         return decode(encode(Pcm8k.from_samples(mixed), Law.PCMU), Law.PCMU)
 
-    def _echoed(self) -> object:
+    def _echoed(self) -> "np.ndarray[Any, np.dtype[np.float64]] | float":
         if self._echo is None:
             return 0.0
         delay_ms, gain = self._echo

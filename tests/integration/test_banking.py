@@ -72,7 +72,7 @@ def credential(
         idempotency_key=key or uuid4(),
         method="card-last-four",
         credential=text,
-        **(whose or {"customer_number": "200417"}),  # type: ignore[arg-type]
+        **(whose or {"customer_number": "200417"}),
     )
 
 

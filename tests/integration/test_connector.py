@@ -219,7 +219,7 @@ async def test_the_operator_drains_the_pod_and_takes_it_back() -> None:
         await until(lambda: connector.calls == 1)
         sip = Sip(connector)
         async with grpc.aio.insecure_channel(f"{LOOPBACK}:{connector.control_port}") as channel:
-            stream = fleet_pb2_grpc.AgentPodServiceStub(channel).Control()
+            stream = fleet_pb2_grpc.AgentPodServiceStub(channel).Control()  # type: ignore[no-untyped-call]
             await stream.write(intent(fleet_pb2.POD_STATE_DRAINING))
             report = await stream.read()
             assert (report.state, report.calls, report.capacity, report.accepted_epoch) == (
@@ -252,7 +252,7 @@ async def test_after_sigterm_calls_are_taken_until_the_row_is_gone() -> None:
         late = await call(connector, KEY)
         assert late.outcome == "ok"
         async with grpc.aio.insecure_channel(f"{LOOPBACK}:{connector.control_port}") as channel:
-            stream = fleet_pb2_grpc.AgentPodServiceStub(channel).Control()
+            stream = fleet_pb2_grpc.AgentPodServiceStub(channel).Control()  # type: ignore[no-untyped-call]
             await stream.write(intent(fleet_pb2.POD_STATE_SERVING, gone=True))
             report = await stream.read()
             assert report.terminating

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import grpc
@@ -54,7 +54,7 @@ class _Stream:
     """The stream that is served, so that a later one can end it."""
 
     epoch: int = -1
-    task: "asyncio.Task[Any] | None" = None
+    superseded: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class ControlService(fleet_pb2_grpc.AgentPodServiceServicer):
@@ -76,11 +76,11 @@ class ControlService(fleet_pb2_grpc.AgentPodServiceServicer):
         ):
             _log.warning("a control stream of a stranger was refused")
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "this identity is not served")
-        stream = _Stream(task=asyncio.current_task())
+        stream = _Stream()
         wake = asyncio.Queue[str | None](maxsize=64)
         reader = asyncio.create_task(self._read(request_iterator, stream, wake))
         try:
-            async for report in self._reports(reader, wake):
+            async for report in self._reports(reader, wake, stream):
                 yield report
         except _RefusedError as refused:
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(refused))
@@ -121,11 +121,13 @@ class ControlService(fleet_pb2_grpc.AgentPodServiceServicer):
         former = self._current
         if former is not stream:
             self._current = stream
-            if former.task is not None:
-                former.task.cancel()
+            former.superseded.set()
 
     async def _reports(
-        self, reader: "asyncio.Task[None]", wake: "asyncio.Queue[str | None]"
+        self,
+        reader: "asyncio.Task[None]",
+        wake: "asyncio.Queue[str | None]",
+        stream: _Stream,
     ) -> AsyncIterator[fleet_pb2.PodReport]:
         """Reports for intents at once, and for changes at most once a second."""
         loop = asyncio.get_running_loop()
@@ -133,26 +135,29 @@ class ControlService(fleet_pb2_grpc.AgentPodServiceServicer):
         while True:
             asked = asyncio.ensure_future(wake.get())
             changed = asyncio.ensure_future(self._pod.changed_since(told))
-            waits: set[asyncio.Future[Any]] = {reader, asked, changed}
+            superseded = asyncio.ensure_future(stream.superseded.wait())
+            waits: set[asyncio.Future[Any]] = {reader, asked, changed, superseded}
             try:
                 done, _ = await asyncio.wait(
                     waits, timeout=KEEPALIVE_S, return_when=asyncio.FIRST_COMPLETED
                 )
-                if changed in done and asked not in done and reader not in done:
+                if done == {changed}:
                     pause = last_sent + SHORTEST_S - loop.time()
                     done, _ = await asyncio.wait(
-                        {reader, asked},
+                        {reader, asked, superseded},
                         timeout=max(0.0, pause),
                         return_when=asyncio.FIRST_COMPLETED,
                     )
+                if superseded in done:
+                    raise _RefusedError("a later stream took over")
                 if reader in done and asked not in done:
                     await reader  # raises what refused the stream
                     return
                 told, report = self._pod.version, self._pod.report()
                 report.correlation_id = asked.result() or "" if asked in done else ""
             finally:
-                asked.cancel()
-                changed.cancel()
+                for waiting in (asked, changed, superseded):
+                    waiting.cancel()
             last_sent = loop.time()
             yield report
 

@@ -84,9 +84,9 @@ class TestPlayout:
         assert not playout.finished(0, 800)
         playout.complete(0, 800)
         assert not playout.finished(0, 799)
-        assert playout.speaking
+        assert playout.speaking is True
         assert playout.finished(0, 800)
-        assert not playout.speaking
+        assert bool(playout.speaking) is False
         assert not playout.finished(0, 800)
 
     @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ async def code_for(port: int, files: TlsFiles) -> grpc.StatusCode:
     )
     options = [("grpc.ssl_target_name_override", "pod.test")]
     async with grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials, options) as channel:
-        stream = fleet_pb2_grpc.AgentPodServiceStub(channel).Control()
+        stream = fleet_pb2_grpc.AgentPodServiceStub(channel).Control()  # type: ignore[no-untyped-call]
         intents = [fleet_pb2.PodIntent(epoch=1, state=fleet_pb2.POD_STATE_SERVING)]
         try:
             for intent in intents:

@@ -1,0 +1,161 @@
+"""Whole conversations: a real agent with its workers, a demo bank, and the phone that listens."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from callfleet_agent.app.phone.phone import Phone, PhoneSettings
+from callfleet_agent.app.phone.report import CallReport
+from callfleet_agent.app.phone.turns import Turn
+from callfleet_agent.app.recognise import recognise_status
+from callfleet_agent.app.settings import free_port
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+LOOPBACK = "127.0.0.1"
+QUESTION = Turn(say="where is my credit card")
+NUMBER, CARD = Turn(keys="200417"), Turn(keys="4271")
+MANIFEST = """
+apiVersion: callfleet.io/v1alpha1
+kind: VoiceAgent
+metadata: {name: card-line}
+spec:
+  dialog: {bankName: Example Bank}
+"""
+
+
+class Agent:
+    """`callfleet run` as a process."""
+
+    def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
+        self.process = process
+        self.port = port
+        self.workers: dict[int, int] = {}
+        self.log: list[dict[str, Any]] = []
+        self._up = asyncio.Event()
+
+    async def follow(self) -> None:
+        """Read its log: which worker has which process."""
+        output = self.process.stderr
+        while output is not None and (line := await output.readline()):
+            if not line.startswith(b"{"):
+                continue
+            entry = json.loads(line)
+            self.log.append(entry)
+            if entry["message"] == "a worker is ready":
+                self.workers[entry["worker"]] = entry["pid"]
+            if entry["message"] == "a worker died":
+                self.workers.pop(entry["worker"], None)
+            if len(self.workers) == 2:
+                self._up.set()
+
+    async def up(self) -> None:
+        async with asyncio.timeout(90):
+            await self._up.wait()
+
+    async def call(self, *turns: Turn, **options: Any) -> CallReport:
+        return await self.phone(*turns, **options).run()
+
+    def phone(self, *turns: Turn, **options: Any) -> Phone:
+        uri = f"sip:agent@{LOOPBACK}:{self.port}"
+        return Phone(PhoneSettings(uri=uri, bind=LOOPBACK, turns=turns, **options))
+
+    def said(self) -> str:
+        return "\n".join(json.dumps(entry) for entry in self.log)
+
+
+@pytest.fixture
+async def agent(tmp_path: Path) -> AsyncIterator[Agent]:
+    """An agent with a demo bank whose cards are out for delivery."""
+    manifest = tmp_path / "agent.yaml"
+    manifest.write_text(MANIFEST, encoding="utf-8")
+    port = free_port(LOOPBACK)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "callfleet_agent.main", "run", str(manifest), "--port", str(port),
+        "--rtp-ports", "56000-57999", "--card-status", "out_for_delivery", "--json-logs",
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        limit=1 << 20,
+    )  # fmt: skip
+    running = Agent(process, port)
+    following = asyncio.create_task(running.follow())
+    try:
+        await running.up()
+        yield running
+    finally:
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(30):
+            await process.wait()
+        await following
+
+
+def heard(report: CallReport) -> str:
+    return " / ".join(text for turn in report.turns for text in turn.heard)
+
+
+async def test_a_caller_asks_for_the_card_and_hears_where_it_is(
+    agent: Agent, tmp_path: Path
+) -> None:
+    recording = tmp_path / "call.wav"
+    report = await agent.call(QUESTION, NUMBER, CARD, record=recording)
+    assert report.outcome == "ok"
+    assert "welcome to example bank" in report.greeting[0]
+    assert "customer number" in " ".join(report.turns[0].heard)
+    assert "last four digits" in " ".join(report.turns[1].heard)
+    assert "your card is out for delivery" in " ".join(report.turns[2].heard)
+    assert await asyncio.to_thread(recognise_status, recording) == "out_for_delivery"
+    assert all(turn.answer_ms is not None for turn in report.turns)
+    said = agent.said()
+    assert "call detail record" in said
+    for private in ("200417", "4271", "credit card", "out_for_delivery"):
+        assert private not in said
+
+
+async def test_digits_can_be_spoken_and_are_confirmed(agent: Agent) -> None:
+    report = await agent.call(
+        QUESTION,
+        Turn(say="two zero zero four one seven"),
+        Turn(say="yes"),
+        Turn(say="four two seven one"),
+        Turn(say="yes"),
+    )
+    assert report.outcome == "ok"
+    assert "i heard two zero zero four one seven" in heard(report)
+    assert "your card is out for delivery" in heard(report)
+
+
+async def test_a_caller_who_interrupts_is_heard_at_once(agent: Agent) -> None:
+    interruption = Turn(say="where is my credit card", barge_in_s=0.7)
+    report = await agent.call(interruption)
+    assert report.outcome == "ok"
+    assert "customer number" in heard(report)
+    assert any(entry.get("turn_event") == "barge-in" for entry in agent.log)
+    assert "how can i help you" not in heard(report)
+
+
+async def test_a_worker_killed_in_the_middle_of_a_call_loses_nothing(agent: Agent) -> None:
+    first = dict(agent.workers)
+    phone = agent.phone(QUESTION, NUMBER, CARD)
+    calling = asyncio.create_task(phone.run())
+    async with asyncio.timeout(60):
+        # Another process is watched: there is nothing to wait on.
+        while not any(  # noqa: ASYNC110
+            entry.get("turn_state") == "authenticate" for entry in agent.log
+        ):
+            await asyncio.sleep(0.05)
+    os.kill(first[min(first)], signal.SIGKILL)
+    report = await calling
+    assert report.outcome == "ok"
+    assert "your card is out for delivery" in heard(report)
+    assert any(entry["message"] == "the call goes on with another worker" for entry in agent.log)
+    record = next(entry for entry in agent.log if entry["message"] == "call detail record")
+    assert record["workers_lost"] == 1
+    assert re.fullmatch(r"[0-9a-f-]{36}", record["correlation_id"])
