@@ -20,7 +20,7 @@ down: ## Remove the demo's cluster and everything that it left on this machine
 	hack/cluster down
 
 .PHONY: test
-test: check e2e ## Everything: check, then the tests on a cluster
+test: check ## What CI runs (the tests on a cluster are `make e2e`)
 
 .PHONY: check
 check: venv packages lint types contracts generated chart unit integration coverage ## Lint, types, contracts, generated files, chart, unit and integration tests

@@ -38,6 +38,7 @@ CONFIRM = (
     "yes", "yes please", "yes that is right", "correct", "no", "no thank you", "that is wrong",
     "no that is wrong", "repeat", "help", "good bye",
 )  # fmt: skip
+MORE = ("no", "yes", "no thank you", "yes please", "where is my card")
 ENGLISH = (
     "i would like to order a pizza", "what is the weather tomorrow",
     "please transfer fifty pounds to john", "um", "erm well", "my name is peter miller",
@@ -112,7 +113,7 @@ def corpus(quick: bool) -> Iterator[Sample]:
     voices = VOICES[:2] if quick else VOICES
     sets = {
         "intent": INTENT, "confirm": CONFIRM, "authenticate": digit_strings(4, 10),
-        "identify": digit_strings(6, 8),
+        "identify": digit_strings(6, 8), "more": MORE,
     }  # fmt: skip
     everywhere = tuple(sets)
     for grammar, texts in sets.items():

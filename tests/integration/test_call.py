@@ -18,9 +18,15 @@ from callfleet_agent.app.phone.turns import Turn
 from callfleet_agent.app.recognise import recognise_status
 from callfleet_agent.app.settings import free_port
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-
 LOOPBACK = "127.0.0.1"
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(
+        "CALLFLEET_SPEECH_TESTS" not in os.environ,
+        reason="whole calls in speech are not reliable yet; CALLFLEET_SPEECH_TESTS=1 runs them",
+    ),
+]
+
 QUESTION = Turn(say="where is my credit card")
 NUMBER, CARD = Turn(keys="200417"), Turn(keys="4271")
 MANIFEST = """

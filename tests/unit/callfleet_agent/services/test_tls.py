@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import shutil
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import grpc
@@ -90,19 +91,17 @@ async def code_for(port: int, files: TlsFiles) -> grpc.StatusCode:
     )
     options = [("grpc.ssl_target_name_override", "pod.test")]
     async with grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials, options) as channel:
-        stream = fleet_pb2_grpc.AgentPodServiceStub(channel).Control()  # type: ignore[no-untyped-call]
-        intents = [fleet_pb2.PodIntent(epoch=1, state=fleet_pb2.POD_STATE_SERVING)]
+        stub = fleet_pb2_grpc.AgentPodServiceStub(channel)  # type: ignore[no-untyped-call]
         try:
-            for intent in intents:
-                await stream.write(intent)
-            await stream.done_writing()
-            await stream.read()
+            async for _ in stub.Control(one_intent(), timeout=10):
+                pass
         except grpc.aio.AioRpcError as error:
             return error.code()
-        except grpc.aio.UsageError:
-            pass
-        code: grpc.StatusCode = await stream.code()
-        return code
+        return grpc.StatusCode.OK
+
+
+async def one_intent() -> AsyncIterator[fleet_pb2.PodIntent]:
+    yield fleet_pb2.PodIntent(epoch=1, state=fleet_pb2.POD_STATE_SERVING)
 
 
 async def test_the_operator_is_served_and_others_are_not(tmp_path: Path) -> None:
