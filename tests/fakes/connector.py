@@ -58,7 +58,9 @@ def with_ports(given: AgentSettings, pairs: int) -> AgentSettings:
 
 
 @asynccontextmanager
-async def running(given: AgentSettings | None = None) -> AsyncIterator[Connector]:
+async def running(
+    given: AgentSettings | None = None, rtp_pairs: int | None = None
+) -> AsyncIterator[Connector]:
     """A connector that takes calls; at the end it is stopped at once."""
     with TemporaryDirectory() as folder:
 
@@ -77,7 +79,10 @@ async def running(given: AgentSettings | None = None) -> AsyncIterator[Connector
             )
             return OsWorker(process, socket)
 
-        connector = Connector(given or settings(), start_worker=start)
+        wanted = given or settings()
+        if rtp_pairs is not None:
+            wanted = with_ports(wanted, rtp_pairs)
+        connector = Connector(wanted, start_worker=start)
         up = asyncio.Event()
         process = asyncio.create_task(connector.run(lambda _: up.set()))
         ready = asyncio.create_task(up.wait())
