@@ -2,11 +2,11 @@
 
     python bench/answer.py [--quick] [--turns 50] [--calls 10] [--no-limit]
 
-A real agent (`callfleet run`, its worker and a demo bank) is called by real phones: alone, and with
-several calls at once. A turn is "help", which the agent can answer in every state: it takes the whole
-way of sound, recognition, dialog and synthesis. Limit: 700 ms at p95. The baseline in the same run
-is the same measure of an agent that answers keys with a tone and neither listens nor thinks: what
-network, jitter buffer and packets cost by themselves.
+A real agent (`callfleet run`, its worker and a demo bank) is called by real phones: alone, and
+with several calls at once. A turn is "help", which the agent can answer in every state: it takes
+the whole way of sound, recognition, dialog and synthesis. Limit: 700 ms at p95. The baseline in the
+same run is the same measure of an agent that answers keys with a tone and neither listens nor
+thinks: what network, jitter buffer and packets cost by themselves.
 """
 
 import argparse
@@ -17,13 +17,15 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-sys.path[:0] = [str(Path(__file__).resolve().parent.parent / "tests")]
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+
+from bench.report import machine, percentile, show
 
 from callfleet_agent.app.phone.phone import Phone, PhoneSettings
 from callfleet_agent.app.phone.turns import Turn
 from callfleet_agent.app.settings import free_port
 from fakes.connector import LOOPBACK, call, running
-from report import machine, percentile, show
 
 LIMIT_MS = 700.0
 MANIFEST = """

@@ -2,10 +2,10 @@
 
     python bench/call_setup.py [--quick] [--rate 50] [--calls 1500]
 
-A call lasts 300 ms. The workers are those of the tests, which speak a tone, so that what is measured
-is the connector: SIP, admission, ports, SDP, media and the link. The baseline in the same run is
-sipp's own answering scenario, which allocates nothing and sends no sound. Times are sipp's, from the
-INVITE to the 200, at 1 ms.
+A call lasts 300 ms. The workers are those of the tests, which speak a tone, so that what is
+measured is the connector: SIP, admission, ports, SDP, media and the link. The baseline in the same
+run is sipp's own answering scenario, which allocates nothing and sends no sound. Times are sipp's,
+from the INVITE to the 200, at 1 ms.
 """
 
 import argparse
@@ -16,10 +16,12 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-sys.path[:0] = [str(Path(__file__).resolve().parent.parent / "tests")]
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+
+from bench.report import machine, percentile, show
 
 from fakes.connector import LOOPBACK, running, settings
-from report import machine, percentile, show
 
 SCENARIO = """<?xml version="1.0" encoding="UTF-8"?>
 <scenario name="call set-up">
@@ -90,11 +92,7 @@ async def measure(what: str, port: int, rate: int, calls: int) -> dict[str, obje
             stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
         status = await process.wait()
-        times = [
-            float(line.split(";")[1])
-            for path in Path(folder).glob("*_rtt.csv")
-            for line in path.read_text(encoding="utf-8").splitlines()[1:]
-        ]
+        times = _times(Path(folder))
     if not times:
         raise SystemExit(f"{what}: sipp measured nothing (status {status})")
     return {
@@ -105,6 +103,15 @@ async def measure(what: str, port: int, rate: int, calls: int) -> dict[str, obje
         "p95 ms": percentile(times, 95),
         "failed": calls - len(times) if status == 0 else max(1, calls - len(times)),
     }
+
+
+def _times(folder: Path) -> list[float]:
+    """What sipp wrote down of each call, in milliseconds."""
+    return [
+        float(line.split(";")[1])
+        for path in folder.glob("*_rtt.csv")
+        for line in path.read_text(encoding="utf-8").splitlines()[1:]
+    ]
 
 
 async def baseline(rate: int, calls: int) -> dict[str, object]:
