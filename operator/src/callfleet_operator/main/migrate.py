@@ -72,6 +72,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _run(options: argparse.Namespace) -> None:
+    stopped = _stopped_by_signal() if options.stay else None
     url = _read(options.database_url_file)
     await _until_there(url, options.wait_seconds)
     roles = [
@@ -80,9 +81,9 @@ async def _run(options: argparse.Namespace) -> None:
     ]
     steps = await migrate(url, options.driver, role=roles[0], proxy_role=roles[1])
     _log.info("the database is up to date", extra={"steps": len(steps)})
-    if options.stay:
+    if stopped:
         options.stay.touch()
-        await _until_signal()
+        await stopped.wait()
 
 
 def _read(path: Path) -> str:
@@ -125,9 +126,9 @@ async def _ensure_role(owner_url: str, path: Path) -> str:
     return name
 
 
-async def _until_signal() -> None:
+def _stopped_by_signal() -> asyncio.Event:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    await stopped.wait()
+    return stopped
