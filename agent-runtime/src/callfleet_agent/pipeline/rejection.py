@@ -52,7 +52,7 @@ class Weights:
     bias: float
 
 
-WEIGHTS = Weights(Signs(0.05, 1.42, 3.75, 3.73, 5.08, 4.55), 10.12)
+WEIGHTS = Weights(Signs(0.69, 1.11, 10.56, 5.4, 3.94, 4.03), 4.82)
 
 
 def signs_of(

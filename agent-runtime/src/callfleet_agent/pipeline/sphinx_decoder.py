@@ -13,6 +13,7 @@ from tempfile import NamedTemporaryFile
 from typing import Any, Final, Self
 
 import numpy as np
+import numpy.typing as npt
 import pocketsphinx
 
 from callfleet_agent.audio import Pcm8k, Pcm16k
@@ -25,7 +26,8 @@ NARROWBAND: Final = (
     ("six", "TH IH K S"), ("seven", "F EH V AH N"), ("seven", "TH EH V AH N"), ("nine", "N AY"),
     ("nine", "M AY N"), ("nine", "N AY M"), ("zero", "V IH R OW"), ("zero", "DH IH R OW"),
     ("five", "F AY"), ("five", "TH AY V"), ("eight", "EY"),
-    ("yes", "Y EH F"), ("yes", "Y EH TH"),
+    ("yes", "Y EH F"), ("yes", "Y EH TH"), ("no", "N UH UW"), ("no", "DH OW"), ("no", "DH UH UW"),
+    ("help", "HH EH OW P"), ("help", "EH OW P"), ("help", "T EH OW P"),
 )  # fmt: skip
 NOISE_BELOW_SPEECH: Final = 0.02  # -34 dB
 LEAST_NOISE: Final = 8.0
@@ -34,6 +36,8 @@ _SILENCES: Final = frozenset({"SIL", "+NSN+", "+SPN+", "<sil>", "<s>", "</s>", "
 # Without the lattice, PocketSphinx gives scores shifted right by ten bits.
 _SCALE: Final = 1024
 _LOWEST: Final = -1e6
+_FRAME: Final = 160
+_QUIET: Final = 0.03
 _OWN_VARIANTS: Final = 50  # above the dictionary's own numbers
 
 
@@ -45,6 +49,36 @@ class Result:
     confidence: float
     signs: Signs | None
     channel: tuple[float, ...]
+
+
+class Levels:
+    """How loud each frame of 10 ms is: a free loop of phones hears an F in every noise floor, so
+    only what is louder than that can speak for or against a hypothesis."""
+
+    def __init__(self) -> None:
+        self._frames: list[float] = []
+        self._rest = np.zeros(0, np.float32)
+        self.loudest = 0.0
+
+    @property
+    def seconds(self) -> float:
+        return len(self._frames) / 100
+
+    def add(self, samples: npt.NDArray[np.float32]) -> None:
+        """More sound of 16 kHz."""
+        samples = np.concatenate((self._rest, samples))
+        whole = len(samples) - len(samples) % _FRAME
+        self._rest = samples[whole:]
+        levels = np.sqrt((samples[:whole].reshape(-1, _FRAME) ** 2).mean(axis=1))
+        self._frames += [float(level) for level in levels]
+        self.loudest = max(self.loudest, float(levels.max(initial=0.0)))
+
+    def sounding(self) -> npt.NDArray[np.bool_]:
+        """Which frames are sound: at most 30 dB below the loudest, or where the line is noisy,
+        louder than twice its quiet (then at most 21 dB below)."""
+        levels = np.array(self._frames or [0.0])
+        floor = 2 * float(np.quantile(levels, 0.1))
+        return levels > max(self.loudest * _QUIET, min(floor, self.loudest * _QUIET * 3))
 
 
 class Pronunciations:
@@ -107,8 +141,7 @@ class SphinxDecoder:
         self._noise = np.random.default_rng(20261123)
         self._spelled = pronunciations.phones
         self._heard: list[Pcm16k] = []
-        self._samples = 0
-        self._loudest = 0.0
+        self._levels = Levels()
         self._open = False
         self._grammar = ""
         self._channel = self._neutral
@@ -138,15 +171,14 @@ class SphinxDecoder:
         self._drop()
         self._grammar = grammar
         self._channel = ",".join(f"{value:.2f}" for value in channel) or self._neutral
-        self._heard, self._samples, self._loudest = [], 0, 0.0
+        self._heard, self._levels = [], Levels()
         self._upsampler = Upsampler8to16()
         self._start()
 
     def feed(self, sound: Pcm8k) -> None:
         """More of the utterance; after LONGEST_S seconds the rest is not listened to."""
-        if self._samples > LONGEST_S * sound.rate:
+        if self._levels.seconds > LONGEST_S:
             return
-        self._samples += len(sound)
         wide = self._with_noise_floor(self._upsampler.process(sound))
         self._heard.append(wide)
         if not self._open:
@@ -158,7 +190,7 @@ class SphinxDecoder:
 
     def recognise(self) -> Result:
         """What was said up to here."""
-        if not self._open or not self._samples:
+        if not self._open or not self._heard:
             return Result(None, 0.0, None, ())
         self._words.end_utt()
         self._phones.end_utt()
@@ -168,7 +200,8 @@ class SphinxDecoder:
         if hypothesis is None or not hypothesis.hypstr:
             return Result(None, 0.0, None, channel)
         words = [item for item in _segments(self._words) if not item.name.startswith("<")]
-        phones = list(_segments(self._phones))
+        sounding = self._levels.sounding()
+        phones = [item for item in _segments(self._phones) if _sounds(item, sounding)]
         signs = signs_of(words, phones, self._spelled)
         return Result(hypothesis.hypstr, confidence(signs), signs, channel)
 
@@ -192,12 +225,15 @@ class SphinxDecoder:
 
     def _with_noise_floor(self, sound: Pcm16k) -> Pcm16k:
         samples = sound.samples.astype(np.float32)
-        if not len(samples):
-            return sound
-        self._loudest = max(self._loudest, float(np.sqrt((samples**2).mean())))
-        level = max(LEAST_NOISE, self._loudest * NOISE_BELOW_SPEECH)
+        self._levels.add(samples)
+        level = max(LEAST_NOISE, self._levels.loudest * NOISE_BELOW_SPEECH)
         noise = self._noise.normal(0.0, level, len(samples))
         return Pcm16k.from_samples(samples + noise)
+
+
+def _sounds(segment: Segment, sounding: npt.NDArray[np.bool_]) -> bool:
+    frames = sounding[segment.first : segment.last + 1]
+    return bool(len(frames)) and bool(frames.mean() >= 0.5)
 
 
 def _segments(decoder: Any) -> Iterable[Segment]:
