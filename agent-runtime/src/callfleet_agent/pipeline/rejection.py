@@ -52,7 +52,7 @@ class Weights:
     bias: float
 
 
-WEIGHTS = Weights(Signs(0.69, 1.11, 10.56, 5.4, 3.94, 4.03), 4.82)
+WEIGHTS = Weights(Signs(0.79, 1.09, 10.62, 5.21, 4.14, 4.07), 4.92)
 
 
 def signs_of(

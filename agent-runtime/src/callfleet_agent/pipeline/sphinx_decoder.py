@@ -27,6 +27,7 @@ NARROWBAND: Final = (
     ("nine", "M AY N"), ("nine", "N AY M"), ("zero", "V IH R OW"), ("zero", "DH IH R OW"),
     ("five", "F AY"), ("five", "TH AY V"), ("eight", "EY"),
     ("yes", "Y EH F"), ("yes", "Y EH TH"), ("no", "N UH UW"), ("no", "DH OW"), ("no", "DH UH UW"),
+    ("no", "DH UW UH UW"),
     ("help", "HH EH OW P"), ("help", "EH OW P"), ("help", "T EH OW P"),
 )  # fmt: skip
 NOISE_BELOW_SPEECH: Final = 0.02  # -34 dB
