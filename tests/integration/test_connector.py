@@ -301,3 +301,63 @@ async def test_sipp_calls_too(tmp_path: Path) -> None:
         text = await metrics(connector)
         assert "callfleet_calls_answered_total 20.0" in text
         assert 'callfleet_calls_ended_total{by="caller"} 20.0' in text
+
+
+async def test_a_caller_who_goes_silent_does_not_hold_a_line() -> None:
+    given = replace(settings(), media_timeout_s=0.5)
+    async with running(given) as connector:
+        sip = Sip(connector)
+        try:
+            assert (await sip.ask(sip.request("INVITE", offer("0")))).startswith("SIP/2.0 200")
+            await until(lambda: connector.metrics.slo.failed == 1)
+        finally:
+            sip.close()
+
+
+def in_dialog(sip: Sip, answer: str, method: str, number: int, body: str = "") -> str:
+    """A request inside the dialog that `answer`, a 200 to our INVITE, made."""
+    to = next(line for line in answer.splitlines() if line.startswith("To:"))
+    given = sip.request("INVITE", body).splitlines(keepends=True)
+    changed = []
+    for line in given:
+        if line.startswith("To:"):
+            changed.append(to + "\r\n")
+        elif line.startswith("CSeq:"):
+            changed.append(f"CSeq: {number} {method}\r\n")
+        elif line.startswith("Via:"):
+            changed.append(line.replace("z9hG4bKINVITE1", f"z9hG4bK{method}{number}"))
+        elif line.startswith("INVITE "):
+            changed.append(line.replace("INVITE", method))
+        else:
+            changed.append(line)
+    return "".join(changed)
+
+
+async def test_an_offerless_call_a_hold_and_a_resumption() -> None:
+    async with running() as connector:
+        sip = Sip(connector)
+        try:
+            answer = await sip.ask(sip.request("INVITE"))
+            assert answer.startswith("SIP/2.0 200")
+            assert "m=audio" in answer
+            await sip.send(in_dialog(sip, answer, "ACK", 1, offer("0")).encode())
+            await until(lambda: connector.metrics.slo.answered == 1)
+            held = offer("0").replace("o=- 1 1", "o=- 1 2") + "a=sendonly\r\n"
+            second = await sip.ask(in_dialog(sip, answer, "INVITE", 2, held))
+            assert second.startswith("SIP/2.0 200")
+            assert "a=recvonly" in second
+            await sip.send(in_dialog(sip, answer, "ACK", 2).encode())
+            wrong = offer("18").replace("o=- 1 1", "o=- 1 3")
+            assert (await sip.ask(in_dialog(sip, answer, "INVITE", 3, wrong))).startswith(
+                "SIP/2.0 488"
+            )
+            await sip.send(in_dialog(sip, answer, "ACK", 3).encode())
+            fourth = await sip.ask(in_dialog(sip, answer, "INVITE", 4))
+            assert fourth.startswith("SIP/2.0 200")
+            again = offer("0").replace("o=- 1 1", "o=- 1 4")
+            await sip.send(in_dialog(sip, answer, "ACK", 4, again).encode())
+            assert (await sip.ask(in_dialog(sip, answer, "BYE", 5))).startswith("SIP/2.0 200")
+            await until(lambda: connector.calls == 0)
+        finally:
+            sip.close()
+        assert connector.metrics.slo.failed == 0

@@ -1,0 +1,133 @@
+"""The `callfleet` command's exit statuses and messages, as a person meets them."""
+
+import asyncio
+import os
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from callfleet_agent.app.cli import exits
+from fakes.connector import LOOPBACK, running, settings
+
+MANIFEST = """
+apiVersion: callfleet.io/v1alpha1
+kind: VoiceAgent
+metadata: {name: card-line}
+spec: {}
+"""
+
+
+async def callfleet(*arguments: str, path: str | None = None) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "callfleet_agent.main", *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, **({} if path is None else {"PATH": path})},
+    )  # fmt: skip
+    async with asyncio.timeout(60):
+        output, complaint = await process.communicate()
+    return process.returncode or 0, output.decode(), complaint.decode()
+
+
+def manifest(folder: Path, text: str = MANIFEST) -> str:
+    path = folder / "agent.yaml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+async def test_a_bad_manifest_names_the_field(tmp_path: Path) -> None:
+    text = MANIFEST.replace("spec: {}", "spec: {capacity: {callsPerPod: 0}}")
+    status, _, complaint = await callfleet("run", manifest(tmp_path, text))
+    assert status == exits.BAD_INPUT
+    assert "spec.capacity.callsPerPod" in complaint
+    assert "Traceback" not in complaint
+
+
+async def test_a_manifest_that_is_not_there(tmp_path: Path) -> None:
+    status, _, complaint = await callfleet("run", str(tmp_path / "none.yaml"))
+    assert status == exits.BAD_INPUT
+    assert "No such file" in complaint
+
+
+async def test_an_unknown_status_of_the_demo_bank(tmp_path: Path) -> None:
+    status, _, complaint = await callfleet("run", manifest(tmp_path), "--card-status", "eaten")
+    assert status == exits.FAILED
+    assert "'eaten' is no status of a card" in complaint
+    assert "Traceback" not in complaint
+
+
+async def test_a_port_in_use_is_said(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind((LOOPBACK, 0))
+        port = str(other.getsockname()[1])
+        status, _, complaint = await callfleet("run", manifest(tmp_path), "--port", port)
+    assert status == exits.ADDRESS_IN_USE
+    assert f"cannot listen for SIP on {LOOPBACK}:{port}" in complaint
+    assert "Traceback" not in complaint
+
+
+@pytest.mark.parametrize("command", ["run", "call"])
+async def test_without_espeak_it_says_how_to_get_it(tmp_path: Path, command: str) -> None:
+    arguments = {
+        "run": ("run", manifest(tmp_path)),
+        "call": ("call", f"sip:agent@{LOOPBACK}:9", "--say", "hello"),
+    }[command]
+    status, _, complaint = await callfleet(*arguments, path=str(tmp_path))
+    assert status == exits.MISSING_TOOL
+    assert "espeak-ng is not on the PATH" in complaint
+
+
+async def test_nobody_answers() -> None:
+    status, output, _ = await callfleet(
+        "call", f"sip:agent@{LOOPBACK}:9", "--no-text", "--answer-timeout", "1"
+    )
+    assert status == exits.NOT_ANSWERED
+    assert "not-answered" in output
+
+
+async def test_a_call_from_the_command_line_is_measured_and_recorded(tmp_path: Path) -> None:
+    async with running() as connector:
+        recording = tmp_path / "call.wav"
+        uri = f"sip:agent@{LOOPBACK}:{connector.sip_port}"
+        arguments = ("call", uri, "--no-text", "--dtmf", "*", "--wait-for-bye")
+        status, output, complaint = await callfleet(*arguments, "--record", str(recording))
+        assert (status, complaint) == (0, "")
+        assert "ended by agent" in output
+        assert recording.exists()
+        status, output, _ = await callfleet("call", uri, "--no-text", "--dtmf", "#", "--dtmf", "1")
+        assert status == exits.CUT_OFF
+
+
+async def test_a_refusal_has_its_status() -> None:
+    async with running(settings(capacity={"callsPerPod": 1})) as connector:
+        uri = f"sip:agent@{LOOPBACK}:{connector.sip_port}"
+        first = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "callfleet_agent.main", "call", uri, "--no-text", "--json",
+            stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        async with asyncio.timeout(30):
+            while connector.calls == 0:
+                await connector.changed_since(connector.version)
+        status, output, _ = await callfleet("call", uri, "--no-text")
+        assert status == exits.REFUSED
+        assert "503 All Lines Busy, try again in 10 s" in output
+        first.send_signal(2)
+        await first.communicate()
+        assert first.returncode == exits.STOPPED
+
+
+async def test_the_demo_bank_is_served_until_it_is_told_to_stop() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "callfleet_agent.main", "serve", "demo-bank",
+        "--host", LOOPBACK, "--port", "0", "--status", "lost",
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stderr is not None
+    async with asyncio.timeout(30):
+        assert b"the demonstration bank listens" in await process.stderr.readline()
+    process.terminate()
+    await process.communicate()
+    assert process.returncode == 0
