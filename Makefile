@@ -23,7 +23,7 @@ down: ## Remove the demo's cluster and everything that it left on this machine
 test: check ## What CI runs (the tests on a cluster are `make e2e`)
 
 .PHONY: check
-check: venv packages lint types contracts generated chart unit integration ## Lint, types, contracts, generated files, chart, unit and integration tests
+check: venv packages lint types contracts generated chart unit integration coverage ## Lint, types, contracts, generated files, chart, unit and integration tests
 
 .PHONY: generate
 generate: venv ## Write the gRPC code, the CRDs and the reference pages again
