@@ -22,7 +22,7 @@ def test_an_applied_agent_answers_and_says_where_the_card_is(fleet: Fleet) -> No
 
     assert recognise_status(report["wav"]) == "shipped"
     assert report["outcome"] == "ok"
-    assert report["ended_by"] == "remote"  # the agent said good-bye
+    assert report["ended_by"] == "agent"
     assert report["packets_lost"] == 0
     assert report["answer_p95_ms"] is not None
 

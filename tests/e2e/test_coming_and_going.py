@@ -48,15 +48,16 @@ def test_scaling_in_drops_no_call(fleet: Fleet) -> None:
 def test_deleting_a_pod_gracefully_drops_no_call(fleet: Fleet) -> None:
     fleet.apply(replicas=2)
     pods = fleet.have_ready(2)
-    callers = fleet.callers(40, rate=10, seconds=10)
-    eventually(lambda: len(callers.read().answered) >= 20, within_s=15, what="20 calls")
+    # At most 20 of them come to the pod that stays, which is what it may take.
+    callers = fleet.callers(24, rate=10, seconds=10)
+    eventually(lambda: len(callers.read().answered) >= 10, within_s=15, what="10 calls")
 
     fleet.platform.kubectl(
         "-n", fleet.namespace, "delete", "pod", pods[0]["metadata"]["name"], "--wait=false"
     )
 
     calls = callers.finished(within_s=60)
-    assert len(calls.completed) == 40
+    assert len(calls.completed) == 24
     fleet.have_ready(2)
 
 
