@@ -329,6 +329,26 @@ async def test_nobody_there_is_unavailable() -> None:
             await exhaust(client, Selection(CONFIG_MAP), "1")
 
 
+async def test_a_closed_client_leaves_no_connection_open(with_crds: Path) -> None:
+    client = KubeClient(await connect(with_crds))
+    namespace = await new_namespace(client)
+    selection = Selection(CONFIG_MAP, namespace)
+    since = (await client.list_page(selection)).resource_version
+    await client.create(config(namespace, x="1"))
+    async for event in client.watch(selection, since, timeout_s=30):
+        assert event.type == "ADDED"
+        break  # left in the middle of the answer
+    cancelled = asyncio.create_task(client.list_page(selection))
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    await asyncio.wait([cancelled])
+    assert client.sockets.open > 0
+
+    await client.close()
+
+    assert client.sockets.open == 0
+
+
 async def test_a_kubeconfig_that_is_none_is_a_configuration_error(tmp_path: Path) -> None:
     path = tmp_path / "config"
     path.write_text("apiVersion: v1\nkind: Config\n")

@@ -10,6 +10,7 @@ import orjson
 
 from callfleet_operator.kube.connection import Connection
 from callfleet_operator.kube.errors import error_of
+from callfleet_operator.kube.sockets import Sockets
 from callfleet_operator.ports.errors import KubeError, NotFoundError, UnavailableError
 from callfleet_operator.ports.kinds import Kind, Manifest, kind_of, name_of, namespace_of
 from callfleet_operator.ports.kube import Ref
@@ -24,6 +25,7 @@ _STRATEGIC = "application/strategic-merge-patch+json"
 _PARTIAL = "application/json;as={};v=v1;g=meta.k8s.io"
 # The server sends a bookmark every minute: a watch that is silent for longer is dead.
 _WATCH_SILENCE_S = 90.0
+_GOOD_BYE_S = 2.0
 _LINE_LIMIT = 8 * 1024 * 1024
 
 
@@ -79,8 +81,11 @@ class KubeClient:
         self._connection = connection
         self._timeout_s = timeout_s
         self.requests: dict[str, int] = {}
+        self.sockets = Sockets()
         connector = aiohttp.TCPConnector(
-            limit=64, ssl=connection.tls if connection.tls is not None else True
+            limit=64,
+            ssl=connection.tls if connection.tls is not None else True,
+            socket_factory=self.sockets,
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -96,7 +101,9 @@ class KubeClient:
         await self.close()
 
     async def close(self) -> None:
+        """Close every connection, and wait until TLS has said good-bye on it, 2 s at most."""
         await self._session.close()
+        await self.sockets.closed(within_s=_GOOD_BYE_S)
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Manifest | None:
         try:
