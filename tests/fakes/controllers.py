@@ -2,7 +2,8 @@
 
 Pods get an address and run after `start_s`; Ready is containers and gate together; of too many,
 the ReplicaSet's order decides (not ready before ready, then the lower deletion cost, then the
-younger); a deleted pod terminates for `grace_s`, or until `finish(pod)` is called.
+younger); a deleted pod terminates for `grace_s`, or until `finish(pod)` is called. Pods that are
+`stuck` do not run; of those that are `late` the kubelet does not tell whether they are ready.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ class FakeControllers:
     numbers: int = 0
     addresses: int = 0
     stuck: set[str] = field(default_factory=set)
+    late: set[str] = field(default_factory=set)
     deleted: list[str] = field(default_factory=list)
     _done: tuple[int, frozenset[str]] = (0, frozenset())
     _runs_at: dict[str, float] = field(default_factory=dict)
@@ -35,9 +37,10 @@ class FakeControllers:
     async def run(self) -> None:
         while True:
             now = asyncio.get_running_loop().time()
-            if (self.kube.version, frozenset(self.stuck)) != self._done or now >= self._due(now):
+            told = frozenset(self.stuck | self.late)
+            if (self.kube.version, told) != self._done or now >= self._due(now):
                 self.step(now)
-                self._done = (self.kube.version, frozenset(self.stuck))
+                self._done = (self.kube.version, told)
             await asyncio.sleep(_TICK_S)
 
     def step(self, now: float) -> None:
@@ -88,6 +91,8 @@ class FakeControllers:
             item["type"]: item["status"] for item in (pod.get("status") or {}).get("conditions", ())
         }
         ready = running and conditions.get(GATE) == "True"
+        if name in self.late:
+            ready = conditions.get("Ready") == "True"
         told = {"ContainersReady": str(running), "Ready": str(ready)}
         if any(conditions.get(key) != value for key, value in told.items()):
             self.kube.update(

@@ -147,7 +147,7 @@ class FakeFleet:
     def launch(self, holder: str) -> FakeOperator:
         terms = LeaseTerms("callfleet-system", "callfleet-operator", holder)
         lease = Lease(self.kube, terms, self.clock, lambda: 0.5)
-        pods = FakePods(calls=self.calls)
+        pods = self.make_pods()
         operator = FakeOperator(self, holder, pods, CacheSet([], lambda _: None), lease)
         operator.caches = CacheSet([watched.kind for watched in WATCHED], operator.heard)
         reflectors = [
@@ -167,6 +167,10 @@ class FakeFleet:
         ]
         self.operators.append(operator)
         return operator
+
+    def make_pods(self) -> FakePods:
+        """The link to the pods of a new operator process."""
+        return FakePods(calls=self.calls)
 
     async def stop(self) -> None:
         for operator in self.operators:

@@ -217,11 +217,11 @@ class FakeKube:
         deadline = asyncio.get_running_loop().time() + timeout_s
         faults = len(self._watch_faults)
         while True:
-            news = self._news
+            news, now = self._news, self.version
             for version, event, known, item in list(self._history):
                 if version > seen and _selected(known, item, selection):
                     yield WatchEvent(event, copy.deepcopy(item))
-            seen = self.version
+            seen = now  # a slow reader finds what came meanwhile in the next turn
             if len(self._watch_faults) > faults:
                 raise self._watch_faults[-1]
             if news is self._news:

@@ -30,6 +30,8 @@ class _Stream:
     target: PodTarget
     task: asyncio.Task[None] | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: str = ""  # the correlation id of the last intent that was sent
+    answered: bool = False
 
 
 @dataclass
@@ -95,6 +97,9 @@ class PodStreams:
             self._start(stream)
         elif stream.target != target:
             stream.target = target
+            stream.answered = False
+            if uid in self._figures:
+                self._figures[uid] = replace(self._figures[uid], answered=False)
             stream.changed.set()
 
     def _start(self, stream: _Stream) -> None:
@@ -132,7 +137,7 @@ class PodStreams:
 
     async def _once(self, stream: _Stream) -> tuple[str, bool, bool]:
         """One stream to its end: the code, whether we were refused, whether anything was heard."""
-        heard = False
+        heard = stream.answered = False
         reports = self.dialer.stream(stream.target, self._intents(stream))
         try:
             while True:
@@ -141,7 +146,7 @@ class PodStreams:
                 if report.pod_uid and report.pod_uid != stream.target.uid:
                     return "OTHER_POD", True, heard
                 heard = True
-                self._take(stream.target, report)
+                self._take(stream, report)
         except StopAsyncIteration:
             return "ENDED", False, heard
         except TimeoutError:
@@ -154,15 +159,20 @@ class PodStreams:
     async def _intents(self, stream: _Stream) -> AsyncIterator[fleet_pb2.PodIntent]:
         while True:
             stream.changed.clear()
-            yield intent(stream.target, self.epoch, str(uuid.uuid4()))
+            stream.asked = str(uuid.uuid4())
+            yield intent(stream.target, self.epoch, stream.asked)
             try:
                 async with asyncio.timeout(self.repeat_s):
                     await stream.changed.wait()
             except TimeoutError:
                 continue
 
-    def _take(self, target: PodTarget, report: fleet_pb2.PodReport) -> None:
-        new = replace(figures(report, self.clock.monotonic()), uid=target.uid)
+    def _take(self, stream: _Stream, report: fleet_pb2.PodReport) -> None:
+        target = stream.target
+        if report.correlation_id == stream.asked and not stream.changed.is_set():
+            stream.answered = True
+        new = figures(report, self.clock.monotonic())
+        new = replace(new, uid=target.uid, answered=stream.answered)
         old = self._figures.get(target.uid)
         self._figures[target.uid] = new
         if old is None or replace(old, received_at=new.received_at) != new:
@@ -179,6 +189,8 @@ def _urgent(old: PodFigures | None, new: PodFigures) -> bool:
     if old is None or old.heard != new.heard:
         return True
     if (old.state, old.terminating, old.capacity) != (new.state, new.terminating, new.capacity):
+        return True
+    if old.answered != new.answered:
         return True
     return new.state is PodState.DRAINING and new.calls == 0 and old.calls != 0
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from callfleet_operator.model import RolloutStrategy
 from callfleet_operator.model.voiceagent import Rollout
 
-from .views import PodView
+from .views import PodView, Seen
 
 
 def shares(wanted: int, current: str, pods: Sequence[PodView], rollout: Rollout) -> dict[str, int]:
@@ -14,7 +14,8 @@ def shares(wanted: int, current: str, pods: Sequence[PodView], rollout: Rollout)
 
     An old pod leaves only when a new one takes calls in its place, whatever the strategy:
     blue-green starts all new ones at once and lets the old ones go together; rolling and canary
-    add at most `max_surge` pods at a time. New pods that exist already are not taken away.
+    add at most `max_surge` pods at a time. New pods that exist already are not taken away. When
+    nobody takes calls, old pods that drain are counted in: they come back before new ones start.
     """
     old = Counter(
         pod.revision
@@ -27,12 +28,17 @@ def shares(wanted: int, current: str, pods: Sequence[PodView], rollout: Rollout)
         if pod.exists and pod.draining_since is None and not pod.unreachable
     )
     others = sorted(old, key=lambda revision: (-serving[revision], revision))
-    confirmed = sum(1 for pod in pods if pod.revision == current and _takes_calls(pod))
+    confirmed = sum(1 for pod in pods if pod.revision == current and pod.takes_calls)
     keep = _kept(wanted, confirmed, rollout.strategy)
     result = {current: wanted}
     for revision in others:
         result[revision] = min(serving[revision], keep)
         keep -= result[revision]
+    if not any(_may_take_calls(pod) for pod in pods):
+        for revision in others:
+            back = min(old[revision] - serving[revision], keep)
+            result[revision] += back
+            keep -= back
     remaining = sum(result[revision] for revision in others)
     if rollout.strategy is not RolloutStrategy.BLUE_GREEN:
         room = max(wanted + rollout.max_surge - remaining, serving[current])
@@ -40,11 +46,12 @@ def shares(wanted: int, current: str, pods: Sequence[PodView], rollout: Rollout)
     return result
 
 
+def _may_take_calls(pod: PodView) -> bool:
+    unheard = pod.gate is True and pod.row is Seen.UNKNOWN and pod.draining_since is None
+    return pod.takes_calls or (pod.exists and unheard)
+
+
 def _kept(wanted: int, confirmed: int, strategy: RolloutStrategy) -> int:
     if strategy is RolloutStrategy.BLUE_GREEN:
         return wanted if confirmed < wanted else 0
     return max(0, wanted - confirmed)
-
-
-def _takes_calls(pod: PodView) -> bool:
-    return pod.exists and pod.gate is True and pod.containers_ready and pod.draining_since is None

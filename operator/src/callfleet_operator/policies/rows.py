@@ -42,36 +42,37 @@ class RowCase:
 
     pod: PodView
     seen: Seen
-    leaves: bool  # we asked it to leave
     deleting: bool  # the whole agent goes
+    unwanted: bool  # the agent is to have no pods at all
     replaced: bool  # another pod, which stays, is confirmed active
     now: float
 
+    @property
+    def last(self) -> bool:
+        """It is the only one that takes calls, and calls are to be taken."""
+        return self.seen is Seen.ACTIVE and not self.replaced and not self.unwanted
 
-def wanted_rows(  # noqa: PLR0913 - every one of them can change a row
+
+def wanted_rows(
     pods: Sequence[PodView],
     confirmed: Mapping[str, Seen],
     *,
     transports: Collection[Transport],
-    drain: Collection[str] = (),
-    take_back: Collection[str] = (),
     deleting: bool = False,
+    unwanted: bool = False,
     now: float,
 ) -> tuple[Row, ...]:
     """The rows of one agent, by URI. A pod without address, or that has ended, has none.
 
-    `drain` and `take_back` are UIDs of pods that a plan just decided on.
+    Who leaves is what is written on the pods, never a plan of the moment: a plan changes its mind
+    with every figure, and of two pods first the one and then the other would be taken out.
     """
     alive = {pod.uid: sip_uri(pod.ip, transports) for pod in pods if pod.ip and not pod.finished}
-    leaving = {
-        pod.uid for pod in pods if pod.draining_since is not None and pod.uid not in take_back
-    }
-    leaving |= set(drain)
     taking = {
         pod.uid
         for pod in pods
         if _serves(pod)
-        and pod.uid not in leaving
+        and pod.draining_since is None
         and confirmed.get(alive.get(pod.uid, "")) is Seen.ACTIVE
     }
     rows: dict[str, Row] = {}
@@ -82,8 +83,8 @@ def wanted_rows(  # noqa: PLR0913 - every one of them can change a row
         case = RowCase(
             pod=pod,
             seen=confirmed.get(uri, Seen.ABSENT),
-            leaves=pod.uid in leaving,
             deleting=deleting,
+            unwanted=unwanted,
             replaced=bool(taking - {pod.uid}),
             now=now,
         )
@@ -106,16 +107,18 @@ def _agent_goes(case: RowCase) -> RowState | None:
 
 
 def _we_drain_it(case: RowCase) -> RowState | None:
-    return RowState.INACTIVE if case.leaves else None
+    """The agent's last row stays until another takes the calls."""
+    if case.pod.draining_since is None or case.pod.terminating_since is not None:
+        return None
+    return RowState.ACTIVE if case.last else RowState.INACTIVE
 
 
 def _kubernetes_ends_it(case: RowCase) -> RowState | None:
     """The agent's last row stays until another takes the calls, or the pod is about to stop."""
     if case.pod.terminating_since is None:
         return None
-    last = case.seen is Seen.ACTIVE and not case.replaced
     held = case.now < case.pod.terminating_since + LAST_ROW_HOLD_S
-    return RowState.ACTIVE if last and held else RowState.INACTIVE
+    return RowState.ACTIVE if case.last and held else RowState.INACTIVE
 
 
 def _its_node_is_silent(case: RowCase) -> RowState | None:
@@ -130,8 +133,14 @@ def _its_containers_run(case: RowCase) -> RowState | None:
 
 
 def _it_ran_before(case: RowCase) -> RowState | None:
-    """A pod that has a row and stopped being ready keeps it, inactive."""
-    return None if case.seen is Seen.ABSENT else RowState.INACTIVE
+    """A pod that has a row and stopped being ready keeps it, inactive.
+
+    But when no other takes calls: a machine that is overloaded fails readiness probes of pods that
+    still answer, and of a pod that is dead the proxy's own probes know.
+    """
+    if case.seen is Seen.ABSENT:
+        return None
+    return RowState.ACTIVE if case.last else RowState.INACTIVE
 
 
 # The first rule that has something to say decides; without a word from any there is no row.

@@ -122,7 +122,7 @@ def plan_fleet(
                 [pod for pod in pods if pod.revision == revision],
                 reports,
                 drain_timeout_s=rollout.drain_timeout_seconds,
-                max_surge=rollout.max_surge if revision == current else 0,
+                max_surge=rollout.max_surge if revision == current else None,
                 now=now,
             )
             for revision, share in shares(wanted, current, pods, rollout).items()
@@ -137,23 +137,29 @@ def plan_revision(
     *,
     drain_timeout_s: float,
     now: float,
-    max_surge: int = 1,
+    max_surge: int | None = 1,
 ) -> RevisionPlan:
     """A plan for the pods of one revision, of which `wanted` shall serve.
 
     Pods of cordoned nodes serve on until others are confirmed in their place; up to `max_surge`
-    pods are added for them.
+    pods are added for them. None is for a former revision, which gets no new pods at all.
     """
     existing = [pod for pod in pods if pod.exists]
     lost = [pod for pod in existing if pod.unreachable]
     draining = [pod for pod in existing if not pod.unreachable and pod.draining_since is not None]
     serving = [pod for pod in existing if not pod.unreachable and pod.draining_since is None]
     starting = any(not pod.containers_ready for pod in serving)
-    release = _released(draining, reports, now - drain_timeout_s, starting=starting)
-    take_back = _taken_back(wanted - len(serving), draining, release, reports)
+    take_back = _taken_back(wanted - len(serving), draining, reports)
+    if max_surge is None:
+        wanted = min(wanted, len(serving) + len(take_back))
     drain = _drained(wanted, serving, reports)
     cordoned = sum(1 for pod in serving if pod.cordoned and pod.uid not in drain)
-    shall_serve = wanted + min(max_surge, cordoned)
+    shall_serve = wanted + min(max_surge or 0, cordoned)
+    release: tuple[str, ...] = ()
+    stay = len(serving) - len(drain) + len(take_back)
+    if stay >= shall_serve:  # else the Deployment counts a released pod as one that is wanted
+        rest = [pod for pod in draining if pod.uid not in take_back]
+        release = _released(rest, reports, now - drain_timeout_s, starting=starting)
     leaving = len(draining) + len(drain) - len(take_back) - len(release)
     costs = dict.fromkeys((pod.uid for pod in (*serving, *lost)), COST_SERVING)
     costs |= dict.fromkeys((pod.uid for pod in draining), COST_DRAINING)
@@ -199,15 +205,12 @@ def _is_empty(pod: PodView, reports: Reports) -> bool:
     return report.heard and report.draining and report.calls == 0
 
 
-def _taken_back(
-    missing: int, draining: Sequence[PodView], release: Sequence[str], reports: Reports
-) -> tuple[str, ...]:
-    """Draining pods that serve again, before new ones are made: those with most calls first."""
-    fit = [
-        pod
-        for pod in draining
-        if pod.uid not in release and not pod.cordoned and pod.containers_ready
-    ]
+def _taken_back(missing: int, draining: Sequence[PodView], reports: Reports) -> tuple[str, ...]:
+    """Draining pods that serve again, before new ones are made: those with most calls first.
+
+    Also those that are empty: a Deployment cannot fall by them while another pod is missing.
+    """
+    fit = [pod for pod in draining if not pod.cordoned and pod.containers_ready]
     fit.sort(key=lambda pod: (-calls_of(pod, reports), pod.created, pod.name))
     return tuple(pod.uid for pod in fit[: max(0, missing)])
 
@@ -217,7 +220,7 @@ def _drained(wanted: int, serving: Sequence[PodView], reports: Reports) -> tuple
     order = sorted(serving, key=lambda pod: _drain_order(pod, reports))
     stay = [pod for pod in order if not pod.cordoned]
     cordoned = [pod for pod in order if pod.cordoned]
-    confirmed = sum(1 for pod in stay if pod.gate is True)
+    confirmed = sum(1 for pod in stay if pod.takes_calls)
     replaced = cordoned[: max(0, confirmed + len(cordoned) - wanted)]
     surplus = stay[: max(0, len(stay) - wanted)]
     return tuple(pod.uid for pod in (*replaced, *surplus))

@@ -39,6 +39,13 @@ class PodView:
     created: float = 0.0
     cordoned: bool = False  # its node takes no new pods
     problem: str = ""  # why it does not start, as Kubernetes says it: ImagePullBackOff …
+    row: Seen = Seen.UNKNOWN  # what the proxy last said of its row
+
+    @property
+    def takes_calls(self) -> bool:
+        """Whether it stays, runs, and the proxy was seen to send it calls."""
+        stays = self.exists and not self.unreachable and self.draining_since is None
+        return stays and self.containers_ready and self.gate is True and self.row is Seen.ACTIVE
 
     @property
     def exists(self) -> bool:

@@ -44,7 +44,11 @@ class Slo:
 
 @dataclass(frozen=True, slots=True)
 class PodFigures:
-    """The last report of a pod, kept when it cannot be heard: `heard` says whether it is now."""
+    """The last report of a pod, kept when it cannot be heard: `heard` says whether it is now.
+
+    `answered`: the pod has answered what was last asked of it. Without that, `state` may be what
+    was asked before.
+    """
 
     uid: str
     state: PodState
@@ -54,6 +58,7 @@ class PodFigures:
     revision: str
     received_at: float
     heard: bool = True
+    answered: bool = True
     slo: Slo = field(default_factory=Slo)
 
 

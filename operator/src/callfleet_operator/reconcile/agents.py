@@ -95,7 +95,8 @@ class AgentReconciler:
             wanted = self.rows.of(facts)
         except RowsHeldError:
             return None
-        if wanted != facts.memory.synced and facts.proxy.fault is None:
+        moved = facts.plan.drain or facts.plan.take_back  # just written on pods: rows follow
+        if (moved or wanted != facts.memory.synced) and facts.proxy.fault is None:
             # A proxy that is away is tried again at its own pace, with what is wanted then.
             self.sync(facts.agent.spec.sip.proxy)
         return wanted

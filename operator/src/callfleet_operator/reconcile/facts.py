@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 
-from callfleet_operator.model import VoiceAgent
+from callfleet_operator.model import Transport, VoiceAgent
 from callfleet_operator.policies.address import sip_uri
 from callfleet_operator.policies.rows import Row, wanted_rows
 from callfleet_operator.policies.scaling import COST_RELEASED, FleetPlan, plan_fleet
@@ -113,6 +113,7 @@ class Gatherer:
         transports = agent.spec.sip.transports
         memory.pods = {sip_uri(pod.ip, transports): pod.uid for pod in pods if pod.ip}
         memory.forget_others(memory.pods)
+        pods = tuple(replace(pod, row=_row(pod, memory, transports)) for pod in pods)
         deleting = agent.metadata.deletion_timestamp is not None
         now = self.clock.wall()
         wanted = 0 if deleting else agent.spec.replicas
@@ -121,9 +122,8 @@ class Gatherer:
             pods,
             seen_views(memory.confirmed),
             transports=transports,
-            drain=plan.drain,
-            take_back=plan.take_back,
             deleting=deleting,
+            unwanted=wanted == 0,
             now=now,
         )
         overdue = deleting and self._overdue(agent, now)
@@ -194,11 +194,12 @@ class Gatherer:
 
 
 def held_back(plan: FleetPlan, pods: Collection[PodView]) -> FleetPlan:
-    """No Deployment falls before its released pods are seen with the deletion cost that names them.
+    """No Deployment falls before its released pods are seen with the deletion cost that names them,
+    and are seen not to be ready, which a ReplicaSet looks at first.
 
-    A ReplicaSet that heard of the lower number first would choose for itself whom to delete.
+    One that heard of the lower number before would choose for itself whom to delete.
     """
-    marked = {pod.uid for pod in pods if pod.deletion_cost == COST_RELEASED}
+    marked = {pod.uid for pod in pods if pod.deletion_cost == COST_RELEASED and not pod.ready}
     return FleetPlan(
         {
             revision: replace(
@@ -207,6 +208,12 @@ def held_back(plan: FleetPlan, pods: Collection[PodView]) -> FleetPlan:
             for revision, each in plan.revisions.items()
         }
     )
+
+
+def _row(pod: PodView, memory: RowMemory, transports: Collection[Transport]) -> Seen:
+    """What the proxy last said of a pod's row, if it ever did."""
+    state = memory.confirmed.get(sip_uri(pod.ip, transports)) if pod.ip else None
+    return Seen(state.value) if state is not None else Seen.UNKNOWN
 
 
 def _alive(pods: Collection[PodView]) -> bool:

@@ -58,7 +58,7 @@ def report_view(figures: PodFigures) -> ReportView:
     return ReportView(
         pod_uid=figures.uid,
         heard=figures.heard,
-        draining=figures.state is PodState.DRAINING,
+        draining=figures.answered and figures.state is PodState.DRAINING,
         calls=figures.calls,
         capacity=figures.capacity,
         terminating=figures.terminating,

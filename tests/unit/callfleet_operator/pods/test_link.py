@@ -230,3 +230,81 @@ async def test_what_was_wanted_before_the_start_is_dialed_then() -> None:
     assert len(dialer.dials) == 1
     task.cancel()
     await asyncio.wait([task])
+
+
+@in_virtual_time
+async def test_a_report_from_before_the_last_intent_answers_nothing() -> None:
+    """Drained, taken back and drained again: what the pod said of the first drain is not enough."""
+    dialer = HeldDialer()
+    async with running(dialer) as it:
+        draining = replace(TARGET, state=PodState.DRAINING)
+        it.want(draining)
+        await asyncio.sleep(1)
+        dialer.answer()
+        await asyncio.sleep(0.1)
+        first = it.streams.figures("u1")
+        assert first is not None
+        assert (first.state, first.answered) == (PodState.DRAINING, True)
+        it.want(TARGET)
+        it.want(draining)
+        it.reported.clear()
+        await asyncio.sleep(1)
+        dialer.say(dialer.intents[0])  # was under way already
+        await asyncio.sleep(0.1)
+        late = it.streams.figures("u1")
+        assert late is not None
+        assert (late.state, late.answered) == (PodState.DRAINING, False)
+        dialer.answer()
+        await asyncio.sleep(0.1)
+        known = it.streams.figures("u1")
+        assert known is not None
+        assert (known.state, known.answered) == (PodState.DRAINING, True)
+        assert it.reported[-1] == ("bank", "card-line", True)
+
+
+@in_virtual_time
+async def test_an_intent_that_is_repeated_takes_no_answer_back() -> None:
+    dialer = HeldDialer()
+    async with running(dialer) as it:
+        it.want(TARGET)
+        await asyncio.sleep(1)
+        dialer.answer()
+        await asyncio.sleep(21)  # sent again, not answered yet
+        assert len(dialer.intents) == 2
+        dialer.say(fleet_pb2.PodIntent(state=fleet_pb2.POD_STATE_SERVING))  # a report on change
+        await asyncio.sleep(0.1)
+        found = it.streams.figures("u1")
+        assert found is not None
+        assert found.answered
+
+
+@dataclass
+class HeldDialer(FakeDialer):
+    """Reports what a test says when it says it."""
+
+    reports: "asyncio.Queue[fleet_pb2.PodReport]" = field(default_factory=asyncio.Queue)
+
+    def answer(self) -> None:
+        """To the newest intent."""
+        self.say(self.intents[-1])
+
+    def say(self, intent: fleet_pb2.PodIntent) -> None:
+        report = fleet_pb2.PodReport(
+            correlation_id=intent.correlation_id, pod_uid=self.uid, state=intent.state
+        )
+        self.reports.put_nowait(report)
+
+    async def stream(
+        self, target: PodTarget, intents: AsyncIterator[fleet_pb2.PodIntent]
+    ) -> AsyncIterator[fleet_pb2.PodReport]:
+        async def read() -> None:
+            async for intent in intents:
+                self.intents.append(intent)
+
+        reader = asyncio.create_task(read())
+        try:
+            while True:
+                yield await self.reports.get()
+        finally:
+            reader.cancel()
+            await asyncio.wait([reader])

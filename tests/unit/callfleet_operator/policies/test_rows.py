@@ -48,11 +48,14 @@ ONE_POD = [
     ("ready and known", A, Seen.ACTIVE, ACTIVE),
     ("ready again", A, Seen.INACTIVE, ACTIVE),
     ("still starting", replace(A, containers_ready=False), Seen.ABSENT, None),
-    ("crashed", replace(A, containers_ready=False), Seen.ACTIVE, INACTIVE),
+    ("crashed, as its probes say", replace(A, containers_ready=False), Seen.PROBING, INACTIVE),
+    ("not ready, and the only one", replace(A, containers_ready=False), Seen.ACTIVE, ACTIVE),
     ("crashed, proxy unsure", replace(A, containers_ready=False), Seen.UNKNOWN, INACTIVE),
     ("without address", replace(A, ip=None), Seen.ABSENT, None),
     ("ended", replace(A, finished=True), Seen.ACTIVE, None),
-    ("asked to leave", replace(A, draining_since=990.0), Seen.ACTIVE, INACTIVE),
+    ("asked to leave", replace(A, draining_since=990.0), Seen.PROBING, INACTIVE),
+    ("asked to leave, and out", replace(A, draining_since=990.0), Seen.INACTIVE, INACTIVE),
+    ("asked to leave, and the only one", replace(A, draining_since=990.0), Seen.ACTIVE, ACTIVE),
     ("on a silent node, row active", replace(A, unreachable=True), Seen.ACTIVE, ACTIVE),
     ("on a silent node, row probed", replace(A, unreachable=True), Seen.PROBING, ACTIVE),
     ("on a silent node, row out", replace(A, unreachable=True), Seen.INACTIVE, INACTIVE),
@@ -80,9 +83,13 @@ def test_the_row_of_a_pod(pod: PodView, seen: Seen, state: RowState | None) -> N
     assert [row.state for row in rows] == ([state] if state is not None else [])
 
 
-ENDING_A = replace(A, terminating_since=NOW - 1)
+LEAVING_A = [
+    replace(A, terminating_since=NOW - 1),
+    replace(A, draining_since=NOW - 1),
+    replace(A, containers_ready=False),
+]
 
-# the other pod, what the proxy says of its row, and what becomes of the ending pod's row
+# the other pod, what the proxy says of its row, and what becomes of the row of a pod that leaves
 REPLACEMENTS = [
     ("confirmed", B, Seen.ACTIVE, INACTIVE),
     ("not confirmed yet", B, Seen.PROBING, ACTIVE),
@@ -94,23 +101,24 @@ REPLACEMENTS = [
 ]
 
 
+@pytest.mark.parametrize("leaving", LEAVING_A, ids=["ending", "draining", "not ready"])
 @pytest.mark.parametrize(
     ("other", "seen", "state"),
     [case[1:] for case in REPLACEMENTS],
     ids=[case[0] for case in REPLACEMENTS],
 )
 def test_the_last_row_stays_until_a_replacement_is_confirmed(
-    other: PodView, seen: Seen, state: RowState
+    other: PodView, seen: Seen, state: RowState, leaving: PodView
 ) -> None:
     confirmed = {URI_A: Seen.ACTIVE, URI_B: seen}
-    rows = wanted_rows([ENDING_A, other], confirmed, transports=UDP, now=NOW)
+    rows = wanted_rows([leaving, other], confirmed, transports=UDP, now=NOW)
     assert next(row for row in rows if row.pod_uid == A.uid).state is state
 
 
-def test_a_plan_of_this_moment_counts_before_the_pods_say_so() -> None:
-    drained = replace(B, draining_since=990.0)
-    rows = wanted_rows([A, drained], {}, transports=UDP, drain=[A.uid], take_back=[B.uid], now=NOW)
-    assert rows == (Row(URI_A, A.uid, INACTIVE), Row(URI_B, B.uid, ACTIVE))
+def test_the_last_row_of_an_agent_that_is_switched_off_leaves() -> None:
+    for leaving in LEAVING_A:
+        rows = wanted_rows([leaving], {URI_A: Seen.ACTIVE}, transports=UDP, unwanted=True, now=NOW)
+        assert [row.state for row in rows] == [INACTIVE]
 
 
 def test_an_agent_that_goes_takes_its_rows_out() -> None:

@@ -17,7 +17,7 @@ from callfleet_operator.policies.scaling import (
     plan_revision,
     wanted_replicas,
 )
-from callfleet_operator.policies.views import PodView, ReportView, calls_of
+from callfleet_operator.policies.views import PodView, ReportView, Seen, calls_of
 from vectors.manifests.table import SMALLEST, merged
 
 NOW = 1000.0
@@ -31,17 +31,19 @@ def pod(name: str, **more: object) -> PodView:
         "gate": True,
         "ip": "10.0.0.1",
         "created": 0.0,
+        "row": Seen.ACTIVE,
     }
     return PodView(name, name, **{"revision": "new", **given, **more})  # type: ignore[arg-type]
 
 
 def draining(name: str, **more: object) -> PodView:
-    return pod(name, **{"ready": False, "gate": False, "draining_since": NOW - 10, **more})
+    state = {"ready": False, "gate": False, "draining_since": NOW - 10, "row": Seen.INACTIVE}
+    return pod(name, **{**state, **more})
 
 
 def starting(name: str, **more: object) -> PodView:
     state = {"containers_ready": False, "ready": False, "gate": None, "ip": None}
-    return pod(name, **{**state, **more})
+    return pod(name, **{"row": Seen.UNKNOWN, **state, **more})
 
 
 def report(name: str, calls: int = 0, **more: object) -> ReportView:
@@ -52,7 +54,9 @@ def told(name: str, calls: int = 0) -> ReportView:
     return report(name, calls, draining=True)
 
 
-def plan(wanted: int, pods: list[PodView], *reports: ReportView, **more: float) -> RevisionPlan:
+def plan(
+    wanted: int, pods: list[PodView], *reports: ReportView, **more: float | None
+) -> RevisionPlan:
     settings = {"drain_timeout_s": 600.0, "now": NOW, **more}
     heard = {item.pod_uid: item for item in reports}
     return plan_revision(wanted, pods, heard, **settings)  # type: ignore[arg-type]
@@ -138,6 +142,23 @@ class TestOneRevision:
         assert (decided.replicas, decided.drain) == (3, ())
         assert decided.deletion_costs["c"] == COST_SERVING
 
+    def test_a_drained_pod_comes_back_when_the_one_that_should_stay_is_gone(self) -> None:
+        """Released, it would be the one pod that its Deployment counts, for ever."""
+        decided = plan(1, [draining("b", deletion_cost=COST_RELEASED)], told("b"))
+        assert (decided.take_back, decided.release) == (("b",), ())
+        assert (decided.replicas, decided.deletion_costs) == (1, {"b": COST_SERVING})
+
+    def test_a_drained_pod_of_a_cordoned_node_goes_when_no_other_is_missing(self) -> None:
+        leaving = draining("b", cordoned=True)
+        decided = plan(1, [leaving], told("b"))
+        assert (decided.release, decided.replicas) == ((), 2)
+        decided = plan(1, [leaving, pod("a")], told("b"))
+        assert (decided.release, decided.replicas) == (("b",), 1)
+
+    def test_a_former_revision_takes_back_and_makes_nothing(self) -> None:
+        decided = plan(3, [draining("b")], told("b", 1), max_surge=None)
+        assert (decided.take_back, decided.replicas) == (("b",), 1)
+
     def test_more_wanted_than_can_be_taken_back(self) -> None:
         decided = plan(3, [draining("b")], told("b", 1))
         assert (decided.take_back, decided.replicas) == (("b",), 3)
@@ -166,7 +187,7 @@ class TestCordonedNodes:
         assert (decided.drain, decided.replicas) == (("a",), 4)
 
     def test_nothing_is_added_for_a_former_revision(self) -> None:
-        assert plan(1, [pod("a", cordoned=True)], max_surge=0).replicas == 1
+        assert plan(1, [pod("a", cordoned=True)], max_surge=None).replicas == 1
 
     def test_replicas_never_fall_below_the_pods_that_are_not_released(self) -> None:
         pods = [pod(name, cordoned=True) for name in "abcd"]
@@ -229,9 +250,37 @@ class TestRollout:
             (
                 "drained ones do not count",
                 2,
-                [draining("a", revision="old")],
+                [draining("a", revision="old"), pod("x")],
                 ROLLING,
                 {"new": 2, "old": 0},
+            ),
+            (
+                "drained ones come back when nobody takes calls",
+                2,
+                [draining("a", revision="old"), pod("x", row=Seen.PROBING)],
+                ROLLING,
+                {"new": 2, "old": 1},
+            ),
+            (
+                "but not because the proxy says nothing",
+                2,
+                [draining("a", revision="old"), pod("x", row=Seen.UNKNOWN)],
+                ROLLING,
+                {"new": 2, "old": 0},
+            ),
+            (
+                "a new pod that the proxy does not reach replaces nobody",
+                2,
+                [pod("a", revision="old"), pod("b", revision="old"), pod("x", row=Seen.PROBING)],
+                ROLLING,
+                {"new": 1, "old": 2},
+            ),
+            (
+                "blue-green, the new ones are lost again",
+                1,
+                [draining("a", revision="old"), pod("x", row=Seen.INACTIVE)],
+                BLUE_GREEN,
+                {"new": 1, "old": 1},
             ),
             (
                 "ended ones do not count",

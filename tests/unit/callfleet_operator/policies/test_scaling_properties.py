@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callfleet_operator.policies.scaling import COST_RELEASED, plan_revision
-from callfleet_operator.policies.views import PodView, ReportView
+from callfleet_operator.policies.views import PodView, ReportView, Seen
 
 NOW = 1000.0
 TIMES = st.one_of(st.none(), st.sampled_from([NOW - 700, NOW - 10]))
@@ -22,6 +22,7 @@ PODS = st.lists(
         draining_since=TIMES,
         created=st.sampled_from([1.0, 2.0]),
         cordoned=st.booleans(),
+        row=st.sampled_from(Seen),
     ),
     max_size=8,
 ).map(
@@ -43,9 +44,14 @@ REPORTS = st.dictionaries(
 )
 
 
-@given(wanted=st.integers(0, 8), pods=PODS, reports=REPORTS, surge=st.integers(0, 3))
+@given(
+    wanted=st.integers(0, 8),
+    pods=PODS,
+    reports=REPORTS,
+    surge=st.one_of(st.none(), st.integers(0, 3)),
+)
 def test_no_plan_takes_a_call_from_anybody(
-    wanted: int, pods: list[PodView], reports: dict[str, ReportView], surge: int
+    wanted: int, pods: list[PodView], reports: dict[str, ReportView], surge: int | None
 ) -> None:
     plan = plan_revision(wanted, pods, reports, drain_timeout_s=600, now=NOW, max_surge=surge)
     by_uid = {pod.uid: pod for pod in pods}
@@ -66,6 +72,17 @@ def test_no_plan_takes_a_call_from_anybody(
     assert all(by_uid[uid].draining_since is not None for uid in plan.take_back)
     assert not set(plan.take_back) & set(plan.release)
     assert set(plan.drain) | set(plan.take_back) | set(plan.release) <= existing
+    # Once the ReplicaSet did what it is told, there are as many that serve as are wanted: what it
+    # deletes are the released ones, and it makes what is missing.
+    lost = [pod for pod in pods if pod.exists and pod.unreachable]
+    leaving = [p for p in pods if p.exists and not p.unreachable and p.draining_since is not None]
+    leaving = [pod for pod in leaving if pod.uid not in {*plan.take_back, *plan.release}]
+    if surge is not None:
+        assert plan.replicas - len(lost) - len(leaving) - len(plan.drain) >= wanted
+    if len(existing) > plan.replicas:
+        assert len(existing) - plan.replicas <= len(plan.release)
+    elif len(existing) == plan.replicas:
+        assert not plan.release
     # Nobody is asked to leave while another is taken back, unless its node is to be emptied.
     if plan.take_back:
         assert all(by_uid[uid].cordoned for uid in plan.drain)
