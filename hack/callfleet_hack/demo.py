@@ -6,6 +6,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import yaml
+
 import callfleet_hack.platform as cluster
 from callfleet_hack.cache import REPOSITORY, cache_dir
 from callfleet_hack.console import say, step
@@ -59,25 +61,19 @@ def apply_agent(platform: Platform) -> str:
         f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: {AGENT_NAMESPACE}}}\n", "--server-side"
     )
     with step(f"applying {AGENT.relative_to(REPOSITORY)}"):
-        platform.apply(AGENT, "-n", AGENT_NAMESPACE)
-        if (
-            platform.images
-        ):  # a running agent keeps its image over an upgrade: name the one just built
-            patch = json.dumps({"spec": {"pod": {"image": platform.images[0]}}})
-            platform.kubectl(
-                "-n",
-                AGENT_NAMESPACE,
-                "patch",
-                "voiceagent",
-                AGENT_NAME,
-                "--type=merge",
-                "-p",
-                patch,
-            )
+        platform.apply(manifest(platform), "-n", AGENT_NAMESPACE)
         platform.wait(f"voiceagent/{AGENT_NAME}", "Ready", namespace=AGENT_NAMESPACE)
     agent = platform.get("-n", AGENT_NAMESPACE, "voiceagent", AGENT_NAME)
     numbers = agent["spec"]["sip"]["numbers"]
     return str(numbers[0])
+
+
+def manifest(platform: Platform) -> str:
+    """The example, with the image just built: a running agent keeps its image over an upgrade."""
+    agent = yaml.safe_load(AGENT.read_text())
+    if platform.images:
+        agent["spec"].setdefault("pod", {})["image"] = platform.images[0]
+    return str(yaml.safe_dump(agent))
 
 
 def show_cluster(platform: Platform) -> None:
