@@ -21,6 +21,7 @@ from callfleet_agent.app.phone.line import Line
 from callfleet_agent.app.phone.measure import Segments, TurnTimes
 from callfleet_agent.app.phone.recording import Recording
 from callfleet_agent.app.phone.report import CallReport, TurnReport
+from callfleet_agent.app.phone.transcript import Show, Transcript
 from callfleet_agent.app.phone.turns import Turn
 from callfleet_agent.app.phone.voice import from_file, speak
 from callfleet_agent.audio import Pcm8k
@@ -39,8 +40,6 @@ POLL_S: Final = 0.02
 BYE_LIMIT_S: Final = 4.0
 RECOGNISE_LIMIT_S: Final = 30.0
 FILLERS: Final = frozenset({"one moment please"})
-
-Show = Callable[[str, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ class Phone:
 
     def __init__(self, settings: PhoneSettings, show: Show = lambda _who, _text: None) -> None:
         self._settings = settings
-        self._show = show
+        self._transcript = Transcript(show)
         self._clock = time.monotonic
         self._rng = random.Random()
         self._report = CallReport()
@@ -228,7 +227,7 @@ class Phone:
             case events.Reoffered():
                 self._accept_reoffer(event)
             case events.Ringing():
-                self._show("phone", f"{event.status}")
+                self._transcript.said("phone", f"{event.status}")
             case _:
                 pass
 
@@ -284,7 +283,7 @@ class Phone:
         for number, turn in enumerate(self._settings.turns):
             if not await self._my_turn(line, turn):
                 return self._stop.is_set()
-            self._show("caller", turn.shown)
+            self._transcript.said("caller", turn.shown)
             times = TurnTimes(self._clock())
             self._times.append(times)
             self._report.turns.append(TurnReport(turn.kind, turn.shown))
@@ -381,17 +380,18 @@ class Phone:
 
     def _heard(self, utterance: Pcm8k) -> None:
         onsets, self._assigned = self._onsets[self._assigned :], len(self._onsets)
-        self._utterances.append((onsets, asyncio.ensure_future(self._recognise(utterance))))
+        text = asyncio.ensure_future(self._recognise(utterance))
+        self._utterances.append((onsets, text))
+        if self._ear is not None:
+            self._transcript.heard("agent", text)
 
     async def _recognise(self, utterance: Pcm8k) -> str:
         if self._ear is None:
             return ""
         try:
-            text = await self._ear.recognise(utterance)
+            return await self._ear.recognise(utterance)
         except AppError:
             return ""
-        self._show("agent", text or "(speech)")
-        return text
 
     async def _write_down(self) -> None:
         """Wait for the recogniser and give every turn its answer."""
