@@ -70,7 +70,7 @@ chart: venv ## helm lint, kubeconform and actionlint
 .PHONY: unit
 unit: venv ## Unit tests
 	rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -q tests/unit
+	COVERAGE_FILE=.coverage.unit $(BIN)/pytest -q -n auto --cov --cov-report= tests/unit
 
 .PHONY: integration
 integration: venv packages ## Tests against real PostgreSQL, Redis, kube-apiserver and SIP clients

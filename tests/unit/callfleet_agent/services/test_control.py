@@ -106,8 +106,10 @@ async def test_the_stream_is_kept_alive(monkeypatch: pytest.MonkeyPatch) -> None
     async with served(FakePod()) as channel:
         stream = opened(channel)
         await stream.write(intent(1))
-        reports = [await stream.read() for _ in range(3)]
-        assert [report.correlation_id for report in reports] == ["c-1", "", ""]
+        while not (await stream.read()).correlation_id:
+            pass  # on a busy machine some are due before the intent arrives
+        reports = [await stream.read() for _ in range(2)]
+        assert [report.correlation_id for report in reports] == ["", ""]
 
 
 @pytest.mark.parametrize(
