@@ -75,7 +75,7 @@ unit: venv ## Unit tests
 .PHONY: integration
 integration: venv packages ## Tests against real PostgreSQL, Redis, kube-apiserver and SIP clients
 	@hack/tools ensure kubernetes >/dev/null
-	$(BIN)/coverage run -m pytest -q tests/integration
+	COVERAGE_FILE=.coverage.integration $(BIN)/pytest -q -n 2 --dist loadfile --cov --cov-report= tests/integration
 
 .PHONY: coverage
 coverage: ## Branch coverage: 100 % pure packages, 90 % business logic, 80 % over all

@@ -1,6 +1,7 @@
 """A real telephone: baresip is called by our user agent, held, and calls it."""
 
 import asyncio
+import contextlib
 import random
 import shutil
 import socket
@@ -36,9 +37,15 @@ sip_listen {HOST}:@PORT@
 
 
 def free_port() -> int:
-    with socket.socket(type=socket.SOCK_DGRAM) as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """A port that is free for UDP and for TCP: the phone wants both."""
+    for _ in range(100):
+        with socket.socket(type=socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
+            udp.bind((HOST, 0))
+            port = int(udp.getsockname()[1])
+            with contextlib.suppress(OSError):
+                tcp.bind((HOST, port))
+                return port
+    raise AssertionError("no port is free for both UDP and TCP")
 
 
 class Inbox:
