@@ -4,7 +4,7 @@ import asyncio
 import os
 import random
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -59,7 +59,9 @@ def with_ports(given: AgentSettings, pairs: int) -> AgentSettings:
 
 @asynccontextmanager
 async def running(
-    given: AgentSettings | None = None, rtp_pairs: int | None = None
+    given: AgentSettings | None = None,
+    rtp_pairs: int | None = None,
+    worker_arguments: Sequence[str] = (),
 ) -> AsyncIterator[Connector]:
     """A connector that takes calls; at the end it is stopped at once."""
     with TemporaryDirectory() as folder:
@@ -72,6 +74,7 @@ async def running(
                 "fakes.worker",
                 "--socket",
                 str(socket),
+                *worker_arguments,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 start_new_session=True,

@@ -2,7 +2,8 @@
 
 Run as a program (`python -m fakes.worker --socket PATH`, with `tests` on the path) by a connector.
 A greeting of 440 Hz, or 880 Hz where the call is resumed; after each key a tone of 660 Hz and a
-context that counts the keys; `#` hangs up; `*` says good-bye first; `D` kills the worker.
+context that counts the keys; `#` hangs up; `*` says good-bye first; `D` kills the worker. With
+`--calls N` it refuses more calls than that at a time.
 """
 
 import argparse
@@ -67,7 +68,16 @@ async def main() -> None:
     """Serve until the parent is gone."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--socket", type=Path, required=True)
-    server = LinkServer(str(parser.parse_known_args()[0].socket), converse)
+    parser.add_argument("--calls", type=int, default=1000)
+    given = parser.parse_args()
+
+    async def take(link: WorkerLink) -> None:
+        if server.calls > given.calls:
+            link.refuse("full")
+            return
+        await converse(link)
+
+    server = LinkServer(str(given.socket), take)
     await server.start()
     sys.stdout.write('{"event":"ready"}\n')
     sys.stdout.flush()

@@ -44,10 +44,10 @@ async def bank() -> AsyncIterator[FakeBank]:
 
 @pytest.fixture
 async def socket(bank: FakeBank, tmp_path: Path) -> AsyncIterator[Path]:
-    """A worker in this process."""
+    """A worker in this process, with room for two calls."""
     path = tmp_path / "worker.sock"
     settings = WorkerSettings(
-        bank=HttpBankSettings(url=bank.url), decoder_processes=1, decoders_in_each=1
+        bank=HttpBankSettings(url=bank.url), decoder_processes=1, decoders_in_each=1, calls=2
     )
     ready = asyncio.Event()
     task = asyncio.create_task(worker_main(path, settings, LinkServer, ready=ready.set))
@@ -119,6 +119,18 @@ async def test_speech_stops_the_prompt_and_the_context_has_what_was_heard(
     assert line.interrupts == 1
     assert line.context is not None
     assert "Welcome to…" in line.context.decode() or "Welcome to Example…" in line.context.decode()
+
+
+async def test_a_call_that_is_over_makes_room_for_the_next(socket: Path) -> None:
+    for _ in range(2):
+        async with FakeLine(socket) as line:  # hangs up in the middle of the welcome
+            await line.until(lambda: len(line.recording) > 4000)
+        async with FakeLine(socket) as line:  # and while the agent listens
+            await line.heard_out()
+    async with FakeLine(socket) as first, FakeLine(socket) as second:
+        await first.until(lambda: len(first.recording) > 4000)
+        await second.until(lambda: len(second.recording) > 4000)
+    assert (first.hangup_reason, second.hangup_reason) == (None, None)
 
 
 @pytest.mark.parametrize("echo", [(60, 0.9), (200, 0.3)])

@@ -21,7 +21,7 @@ from callfleet_agent.app.metrics import AgentMetrics
 from callfleet_agent.app.supervisor import Supervisor
 from callfleet_agent.link import Caller
 from callfleet_agent.rtp import MediaSession, MediaTick
-from callfleet_agent.session import Call, CallEvent, EndedBy, Refusal
+from callfleet_agent.session import Call, CallEvent, CallState, EndedBy, Refusal
 from callfleet_agent.sip import events, sdp
 from callfleet_agent.sip.call import Call as SipCall
 from callfleet_agent.sip.dialog import Dialog
@@ -94,7 +94,7 @@ class AgentCall:
                 await self._answer_and_talk()
             except Exception:
                 _log.exception("a call failed")
-                self._move(CallEvent.FAILED)
+                self._break_off()
             finally:
                 await self._finish()
 
@@ -355,6 +355,14 @@ class AgentCall:
         with self._parts.sip.commands() as now, contextlib.suppress(LocalProtocolError):
             self._sip.reject(status, retry_after=retry_after, warning=warning, now=now)
         self._end(CallEvent.REFUSED)
+
+    def _break_off(self) -> None:
+        """Our own failure: the proxy may try another pod, or the caller hears the end at once."""
+        self._cause = self._cause or "internal"
+        if self.call.state is CallState.OFFERED:
+            self._refuse(Refusal.INTERNAL, 503, retry_after=5)
+        else:
+            self._hang_up(self._cause, event=CallEvent.FAILED)
 
     def _hang_up(self, reason: str, event: CallEvent = CallEvent.HANGUP) -> None:
         with self._parts.sip.commands() as now, contextlib.suppress(LocalProtocolError):

@@ -198,7 +198,9 @@ class Connector:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_S):
                     await self.changed_since(self._version)
-        for call in tuple(self._calls.values()):
+        self._drain = self._drain.on_exit()
+        self._show_phase()
+        for call in tuple(self._calls.values()):  # none, unless told to stop at once
             call.hang_up("stopped")
         await self._endpoint().close(linger_s=FAST_LINGER_S if self._fast else LINGER_S)
         for call in tuple(self._calls.values()):
@@ -259,6 +261,9 @@ class Connector:
     async def _run(self, key: SipCall, call: AgentCall) -> None:
         try:
             await call.run()
+        except Exception:
+            # Out of here it would cancel the connector, and with it every other call.
+            _log.exception("a call's end failed")
         finally:
             del self._calls[key]
             self._drain = self._drain.on_call_ended(at=self._clock())

@@ -27,19 +27,16 @@ from callfleet_agent.link import (
     Ready,
 )
 from callfleet_agent.rtp import MediaSession, MediaTick
-from callfleet_agent.session import Call, VoiceEvent, VoiceState
+from callfleet_agent.session import Call, Search, VoiceEvent, VoiceState
 from callfleet_agent.sip.dialog import Dialog
 from callfleet_agent.transport.link_client import MAX_UNANSWERED_PINGS, LinkClient, tick_message
 
-WORKER_WAIT_S: Final = 20.0
 READY_WAIT_S: Final = 5.0
-MOST_FAILURES: Final = 8  # in a row, or a call that kills workers would kill them all
-RETRY_PAUSE_S: Final = 0.05
 _log = logging.getLogger(__name__)
 
 
 class NobodyTalksError(Exception):
-    """No worker took the call in time: the pod's fault; the call is ended."""
+    """No worker took the call in time, or too many died under it: the call is ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +82,7 @@ class Conversation:
         self._said: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._position = 0
         self._epoch = 0
-        self._failures = 0
+        self._search = Search(since=self._now())
 
     async def run(self) -> str:
         """Hold the conversation; the worker's reason when it wants the call to end.
@@ -94,13 +91,16 @@ class Conversation:
             NobodyTalksError: no worker could be had, or the call killed one after another.
         """
         while not self._said.done():
-            worker = await self._supervisor.taken(WORKER_WAIT_S)
+            left_s = self._search.left_s(now=self._now())
+            worker = await self._supervisor.taken(left_s, self._search.avoid)
             if worker is None:
-                raise NobodyTalksError("no worker became ready")
+                raise NobodyTalksError("no worker takes the call")
             try:
                 await self._with(worker)
             finally:
                 self._supervisor.give_back(worker)
+            if not self._said.done():
+                await asyncio.sleep(self._search.pause_s)
         return self._said.result()
 
     async def _with(self, worker: Worker) -> None:
@@ -113,14 +113,13 @@ class Conversation:
             self._media.interrupt(self._epoch)
         try:
             await self._offer(worker, resumed=resumed)
-            if resumed:
-                self._observer.moved()
-            await _first(self._lost, self._said)
         except (LinkError, TimeoutError) as error:
             self._drop_link()
             self._voice_lost(worker, error)
-            await asyncio.sleep(RETRY_PAUSE_S)
             return
+        if resumed:
+            self._observer.moved()
+        await _first(self._lost, self._said)
         if not self._said.done():
             if self._is_silent():
                 self._supervisor.condemn(worker)
@@ -142,6 +141,9 @@ class Conversation:
         if self._lost.done():
             raise self._lost.result()
 
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
     def _is_silent(self) -> bool:
         link = self._link
         return link is not None and link.connection.unanswered_pings >= MAX_UNANSWERED_PINGS
@@ -152,13 +154,13 @@ class Conversation:
 
     def _voice_lost(self, worker: Worker, error: Exception) -> None:
         self.call = self.call.on_voice(VoiceEvent.WORKER_LOST)
-        _log.warning(
-            "a call lost its worker and is given to another",
-            extra={"worker": worker.number, "reason": type(error).__name__},
-        )
-        self._failures += 1
-        if self._failures > MOST_FAILURES:
-            raise NobodyTalksError("too many workers died under the call")
+        about = {"worker": worker.number, "reason": type(error).__name__}
+        if self._taken.done():
+            self._search = self._search.on_death(worker.number, at=self._now())
+            _log.warning("a call lost its worker and is given to another", extra=about)
+        else:
+            self._search = self._search.on_refused(worker.number)
+            _log.warning("a worker did not take a call, and another is asked", extra=about)
 
     def _hello(self, *, resumed: bool) -> Hello:
         about = self._introduction
@@ -221,7 +223,7 @@ class Conversation:
                 self._interrupted(message.epoch)
             case Context():
                 self.call = self.call.with_context(message.data)
-                self._failures = 0  # a turn was finished
+                self._search = self._search.on_turn()
             case Event():
                 self._observer.worker_event(message.name, dict(message.fields))
             case Ready():

@@ -116,22 +116,24 @@ class Supervisor:
         async with self._changed:
             await self._changed.wait_for(lambda: self.ready_workers >= workers)
 
-    def take(self) -> Worker | None:
+    def take(self, avoid: frozenset[int] = frozenset()) -> Worker | None:
         """A worker for one more call, counted in; None while nobody is ready."""
         views = [worker.view() for worker in self._workers.values()]
-        number = choose_worker(views, self._wanted)
+        number = choose_worker(views, self._wanted, avoid)
         if number is None:
             return None
         worker = self._workers[number]
         worker.calls += 1
         return worker
 
-    async def taken(self, limit_s: float) -> Worker | None:
+    async def taken(self, limit_s: float, avoid: frozenset[int] = frozenset()) -> Worker | None:
         """As `take`, but waits up to `limit_s` for somebody to become ready."""
+        if limit_s <= 0:
+            return None
         try:
             async with asyncio.timeout(limit_s), self._changed:
                 await self._changed.wait_for(lambda: self.ready_workers > 0)
-                return self.take()
+                return self.take(avoid)
         except TimeoutError:
             return None
 
@@ -156,6 +158,10 @@ class Supervisor:
             except (WorkerDiedError, OSError) as error:
                 self.last_error = str(error)
                 _log.warning("a worker did not become ready", extra={"reason": str(error)})
+            except Exception:
+                # Out of here it would cancel the connector, and with it every call.
+                self.last_error = "a worker could not be started or watched"
+                _log.exception("a worker could not be started or watched")
             backoff = backoff.after_death(lived_s=loop.time() - started)
             await self._sleep(backoff.delay_s)
 

@@ -4,7 +4,7 @@ connector's: ticks come on its clock, and credit limits how far ahead sound is s
 import asyncio
 import contextlib
 
-from pipecat.frames.frames import EndFrame, Frame, InterruptionFrame, StartFrame
+from pipecat.frames.frames import EndWorkerFrame, Frame, InterruptionFrame, StartFrame
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from callfleet_agent.audio import Pcm8k
@@ -69,7 +69,8 @@ class LinkInput(FrameProcessor):
                 self.ended.set_exception(error)
         finally:
             self._end("lost")
-            await self.push_frame(EndFrame())
+            # An EndFrame of ours would pass by whoever runs the pipeline, and it would never end.
+            await self.push_frame(EndWorkerFrame())
 
     async def _tick(self, tick: Tick) -> None:
         if self._playout.finished(tick.played_epoch, tick.played_position):

@@ -8,6 +8,7 @@ from callfleet_agent.session.admission import Admission, Refusal, admit
 from callfleet_agent.session.call import Call, CallEvent, CallState, EndedBy, VoiceEvent, VoiceState
 from callfleet_agent.session.drain import Drain, PodIntent, PodPhase
 from callfleet_agent.session.errors import CallStateError, SessionError, StaleEpochError
+from callfleet_agent.session.search import Search
 from callfleet_agent.session.workers import Backoff, WorkerState, WorkerView, choose_worker
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "PodIntent",
     "PodPhase",
     "Refusal",
+    "Search",
     "SessionError",
     "StaleEpochError",
     "VoiceEvent",

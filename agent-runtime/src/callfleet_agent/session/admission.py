@@ -18,6 +18,7 @@ class Refusal(StrEnum):
     NO_WORKER = "no-worker"
     NO_CODEC = "no-codec"
     NO_PORT = "no-port"
+    INTERNAL = "internal"
 
 
 @dataclass(frozen=True, slots=True)

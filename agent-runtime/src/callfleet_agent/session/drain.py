@@ -44,6 +44,7 @@ class Drain:
     row_confirmed_inactive: bool = False
     terminated_at: float | None = None
     last_call_ended_at: float | None = None
+    gone: bool = False
 
     def on_intent(self, epoch: int, intent: PodIntent, *, row_confirmed_inactive: bool) -> Self:
         """The state after the operator's word.
@@ -65,9 +66,13 @@ class Drain:
         """The state after a call ended."""
         return replace(self, last_call_ended_at=at)
 
+    def on_exit(self) -> Self:
+        """The state once the process leaves: no word of the operator brings calls back."""
+        return replace(self, gone=True)
+
     def phase(self, *, now: float) -> PodPhase:
         """What the pod does now."""
-        if self.intent is PodIntent.DRAINING:
+        if self.gone or self.intent is PodIntent.DRAINING:
             return PodPhase.DRAINING
         if self.terminated_at is None:
             return PodPhase.SERVING

@@ -23,17 +23,20 @@ class WorkerView:
     calls: int
 
 
-def choose_worker(workers: Sequence[WorkerView], wanted: int) -> int | None:
+def choose_worker(
+    workers: Sequence[WorkerView], wanted: int, avoid: frozenset[int] = frozenset()
+) -> int | None:
     """The number of the worker that takes the next call, or None while none is ready.
 
     Of `wanted` + 1 workers the last one that became ready is the warm spare: it gets calls only
-    when others are missing. Among the rest the one with the fewest calls is chosen.
+    when others are missing. Among the rest the one with the fewest calls is chosen. Those to
+    `avoid` are asked only when nobody else is ready.
     """
     ready = sorted(
         (worker for worker in workers if worker.state is WorkerState.READY),
         key=lambda worker: (worker.calls == 0, worker.number),
     )
-    serving = ready[:wanted]
+    serving = ([worker for worker in ready if worker.number not in avoid] or ready)[:wanted]
     if not serving:
         return None
     return min(serving, key=lambda worker: (worker.calls, worker.number)).number

@@ -29,7 +29,7 @@ from callfleet_agent.link import (
 from callfleet_agent.rtp import MediaTick
 
 PING_INTERVAL_S: Final = 1.0
-MAX_UNANSWERED_PINGS: Final = 3
+MAX_UNANSWERED_PINGS: Final = 5  # a worker that is short of CPU is not a dead one
 CLOSE_TIMEOUT_S: Final = 5.0
 MAX_WAITING_TICKS: Final = 50  # 1 s
 MAX_WAITING: Final = 256

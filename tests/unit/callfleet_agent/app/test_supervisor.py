@@ -15,16 +15,19 @@ from callfleet_agent.session import WorkerState
 class FakeProcess:
     """A worker process that does what a test says."""
 
-    def __init__(self, number: int, *, stillborn: bool = False) -> None:
+    def __init__(self, number: int, *, stillborn: bool = False, broken: bool = False) -> None:
         self.pid = 1000 + number
         self.socket = Path(f"/nowhere/{number}")
         self.killed = False
         self._stillborn = stillborn
+        self._broken = broken
         self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     async def ready(self) -> None:
         if self._stillborn:
             raise WorkerDiedError("no models")
+        if self._broken:
+            raise ValueError("a line without end")
 
     async def wait(self) -> int:
         return await asyncio.shield(self._ended)
@@ -44,12 +47,18 @@ class FakeProcess:
 class Site:
     """A supervisor with its processes and the delays that it asked for."""
 
-    def __init__(self, wanted: int, stillborn: frozenset[int] = frozenset()) -> None:
+    def __init__(
+        self,
+        wanted: int,
+        stillborn: frozenset[int] = frozenset(),
+        broken: frozenset[int] = frozenset(),
+    ) -> None:
         self.processes: dict[int, FakeProcess] = {}
         self.delays: list[float] = []
         self.lost = 0
         self.states: dict[WorkerState, int] = {}
         self._stillborn = stillborn
+        self._broken = broken
         self.supervisor = Supervisor(
             self._start,
             wanted,
@@ -59,7 +68,9 @@ class Site:
         )
 
     async def _start(self, number: int) -> FakeProcess:
-        process = FakeProcess(number, stillborn=number in self._stillborn)
+        process = FakeProcess(
+            number, stillborn=number in self._stillborn, broken=number in self._broken
+        )
         self.processes[number] = process
         return process
 
@@ -75,8 +86,12 @@ class Site:
 
 
 @asynccontextmanager
-async def site(wanted: int, stillborn: frozenset[int] = frozenset()) -> AsyncIterator[Site]:
-    place = Site(wanted, stillborn)
+async def site(
+    wanted: int,
+    stillborn: frozenset[int] = frozenset(),
+    broken: frozenset[int] = frozenset(),
+) -> AsyncIterator[Site]:
+    place = Site(wanted, stillborn, broken)
     running = asyncio.ensure_future(place.supervisor.run())
     try:
         await place.supervisor.until_ready(wanted + 1)
@@ -122,6 +137,21 @@ async def test_a_worker_that_never_gets_ready_is_tried_again_later_and_later() -
         assert place.delays == [0.0, 0.25, 0.5]
         assert place.lost == 0
         assert place.supervisor.last_error is None
+
+
+async def test_an_unforeseen_failure_of_one_worker_ends_no_other() -> None:
+    async with site(1, broken=frozenset({2, 3})) as place:
+        assert place.supervisor.pids == {1: 1001, 4: 1004}
+        assert place.supervisor.last_error is None
+        assert not place.processes[1].killed
+
+
+async def test_a_call_is_kept_from_who_did_not_take_it() -> None:
+    async with site(1) as place:
+        first = await place.supervisor.taken(1.0, frozenset({1}))
+        assert first is not None
+        assert first.number == 2
+        assert await place.supervisor.taken(0.0, frozenset({1})) is None
 
 
 async def test_a_worker_that_hangs_is_ended() -> None:

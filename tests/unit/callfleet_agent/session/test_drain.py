@@ -66,3 +66,9 @@ def test_a_transaction_that_never_ends_does_not_hold_the_process() -> None:
     leaving = serving().on_terminate(at=100.0)
     assert leaving.may_exit(now=132.0, calls=0, idle=False)
     assert leaving.on_call_ended(at=200.0).may_exit(now=232.0, calls=0, idle=False)
+
+
+def test_once_the_process_leaves_the_operators_word_brings_no_call_back() -> None:
+    leaving = serving().on_terminate(at=100.0).on_exit()
+    told = leaving.on_intent(4, PodIntent.SERVING, row_confirmed_inactive=False)
+    assert not told.takes_calls(now=100.1)

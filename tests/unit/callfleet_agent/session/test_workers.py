@@ -23,6 +23,13 @@ def test_the_spare_steps_in() -> None:
     assert choose_worker([worker(1, 5, starting), worker(2)], wanted=1) == 2
 
 
+def test_who_did_not_take_the_call_is_asked_last() -> None:
+    both = [worker(1, 5), worker(2)]
+    assert choose_worker(both, wanted=1, avoid=frozenset({1})) == 2
+    assert choose_worker(both, wanted=1, avoid=frozenset({1, 2})) == 1
+    assert choose_worker([worker(1, 5)], wanted=1, avoid=frozenset({1})) == 1
+
+
 def test_nobody_is_there() -> None:
     assert choose_worker([worker(1, 0, WorkerState.STARTING)], wanted=1) is None
     assert choose_worker([], wanted=1) is None
