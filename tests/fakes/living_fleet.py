@@ -235,6 +235,10 @@ class LivingFleet(FakeFleet):
         pods = self.all_pods()
         return {pod["metadata"]["labels"]["callfleet.io/revision"] for pod in pods}
 
+    def states(self) -> set[PodState]:
+        """What the pods that there are were last told to be."""
+        return {target.state for target in self.pods.targets.values()}
+
     async def process(self, uid: str) -> LivingPod:
         """The process of a pod, once it runs."""
         while uid not in self.living:

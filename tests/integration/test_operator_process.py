@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -303,6 +304,77 @@ async def test_deletion_leaves_nothing(installation: Installation, client: KubeC
 
 async def gone(installation: Installation, client: KubeClient) -> bool:
     return await client.get(VOICE_AGENT, installation.namespace, "card-line") is None
+
+
+# --- rights ---------------------------------------------------------------------------------------
+
+
+def chart_rights(release: str, namespace: str) -> str:
+    """The chart's ServiceAccount, roles and bindings of the operator, as helm renders them."""
+    template = ROOT / "charts" / "callfleet" / "templates" / "operator-rbac.yaml"
+    text = re.sub(r"\{\{- include .*? \}\}", "{}", template.read_text())
+    text = text.replace("{{ .Release.Name }}", release)
+    return text.replace("{{ .Release.Namespace }}", namespace)
+
+
+def kubectl(kubeconfig: Path, *arguments: str, text: str = "") -> str:
+    done = subprocess.run(
+        ["kubectl", "--kubeconfig", str(kubeconfig), *arguments],
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.stdout.strip() or done.stderr
+
+
+@pytest.fixture
+def entitled(installation: Installation) -> Installation:
+    """An installation whose operator has the chart's rights and no others."""
+    release, system = "callfleet", installation.system
+    rights = chart_rights(release, system)
+    kubectl(installation.kubeconfig, "apply", "-f", "-", text=rights)
+    token = kubectl(installation.kubeconfig, "-n", system, "create", "token", f"{release}-operator")
+    content = yaml.safe_load(installation.kubeconfig.read_text())
+    content["users"][0]["user"] = {"token": token}
+    installation.kubeconfig = installation.folder / "operator.kubeconfig"
+    installation.kubeconfig.write_text(yaml.safe_dump(content))
+    return installation
+
+
+async def test_the_charts_rights_are_enough(entitled: Installation, client: KubeClient) -> None:
+    with entitled.operator() as (_, port):
+        await until(lambda: leads(port))
+        await entitled.apply(client, providers={"asr": [{"pool": "nowhere"}]})
+        await until(lambda: entitled.whole(client))
+        await until(lambda: events_of(entitled, client))
+        ref = Ref(VOICE_AGENT, entitled.namespace, "card-line")
+        await client.patch(ref, {"spec": {"dialog": {"bankName": "Another"}}})
+        await until(lambda: installation_has_two_revisions(entitled, client))
+        await client.delete(ref)
+        await until(lambda: gone(entitled, client))
+    for kind in CHILDREN:
+        assert await entitled.count(client, kind) == 0, kind.kind
+    refused = [line for line in entitled.log(port) if "forbidden" in json.dumps(line).lower()]
+    assert refused == []
+
+
+def test_the_charts_rights_are_small(entitled: Installation) -> None:
+    wanted = {
+        ("patch", "pods/status"): "yes",  # the readiness gate; without nodes nothing asks for it
+        ("get", "secrets"): "yes",
+        ("list", "secrets"): "no",
+        ("watch", "secrets"): "no",
+        ("delete", "pods"): "no",
+        ("create", "pods"): "no",
+        ("create", "pods/exec"): "no",
+        ("create", "clusterrolebindings"): "no",
+        ("delete", "voiceagents"): "no",
+    }
+    ask = ("auth", "can-i", "-n", entitled.namespace)
+    found = {asked: kubectl(entitled.kubeconfig, *ask, *asked).splitlines()[-1] for asked in wanted}
+    assert found == wanted
 
 
 # --- bad set-ups ----------------------------------------------------------------------------------

@@ -4,4 +4,5 @@ import os
 
 # gRPC reads this once, when it is imported. Its servers cannot be told a least version of TLS: with
 # a suite that an EC certificate cannot use, TLS 1.2 finds none in common, and 1.3 is what is left.
-os.environ.setdefault("GRPC_SSL_CIPHER_SUITES", "ECDHE-RSA-AES256-GCM-SHA384")
+# Other kinds of key are refused (services/tls.py).
+os.environ["GRPC_SSL_CIPHER_SUITES"] = "ECDHE-RSA-AES256-GCM-SHA384"

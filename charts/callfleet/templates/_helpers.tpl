@@ -78,6 +78,7 @@ proxies:
     {{- else }}
     endpoints: {{ required "proxy.external.endpoints: give the RPC endpoints of your SIP proxy, or set proxy.enabled" .Values.proxy.external.endpoints | toJson }}
     sourceCidrs: {{ required "proxy.external.sourceCidrs: give the networks that your SIP proxy calls from" .Values.proxy.external.sourceCidrs | toJson }}
+    trustedCallerId: {{ .Values.proxy.external.trustedCallerId }}
     sipAddress: {{ printf "%s:%v" (include "callfleet.proxyAddress" .) .Values.proxy.sipPort | quote }}
     {{- end }}
     {{- if .Values.rtpengine.enabled }}

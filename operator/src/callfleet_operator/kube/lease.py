@@ -113,13 +113,25 @@ class Lease:
         if held is None:
             return
         self._held = None
-        spec = held["spec"] | {"holderIdentity": "", "leaseDurationSeconds": 1}
         try:
             async with asyncio.timeout(self.terms.request_timeout_s):
-                await self.client.replace(held | {"spec": spec})
+                await self._give_back(held)
             _log.info("the lease was released")
         except (KubeError, TimeoutError) as error:
             self._report(error)
+
+    async def _give_back(self, held: Manifest) -> None:
+        """Raises KubeError. A renewal whose answer was lost has made the lease newer than `held`:
+        one that is still ours is looked at and given back all the same.
+        """
+        spec = held["spec"] | {"holderIdentity": "", "leaseDurationSeconds": 1}
+        try:
+            await self.client.replace(held | {"spec": spec})
+        except ConflictError:
+            found = await self.client.get(LEASE, self.terms.namespace, self.terms.name)
+            if found is None or _owner(found) != _owner(held):
+                raise
+            await self.client.replace(found | {"spec": spec})
 
     async def _try(self) -> bool:
         sent = self.clock.monotonic()
@@ -205,3 +217,8 @@ class Lease:
             "the lease could not be read or written; trying again",
             extra={"reason": getattr(error, "reason", type(error).__name__)},
         )
+
+
+def _owner(lease: Manifest) -> tuple[object, object]:
+    spec = lease.get("spec") or {}
+    return spec.get("holderIdentity"), spec.get("leaseTransitions")

@@ -83,6 +83,13 @@ class ProxySettings(Model):
         default=(),
         description="Networks from which the proxy sends SIP to pods; empty means anywhere.",
     )
+    trusted_caller_id: bool = Field(
+        default=False,
+        description=(
+            "The proxy vouches for P-Asserted-Identity: it removes it from calls of strangers. "
+            "Pods then believe it of calls from sourceCidrs. Not so for the proxies of the chart."
+        ),
+    )
     relay_cidrs: Annotated[tuple[Cidr, ...], Field(max_length=64)] = Field(
         default=(),
         description="Networks from which the relay sends RTP to pods; empty means anywhere.",
@@ -104,6 +111,12 @@ class ProxySettings(Model):
             message="give either endpoints or service, exactly one of the two",
             field_path=".endpoints",
             holds=lambda p: bool(p.endpoints) != (p.service is not None),
+        ),
+        Rule(
+            cel="!self.trustedCallerId || size(self.sourceCidrs) > 0",
+            message="needs sourceCidrs: without them anybody's word would be believed",
+            field_path=".trustedCallerId",
+            holds=lambda p: not p.trusted_caller_id or bool(p.source_cidrs),
         ),
     )
 

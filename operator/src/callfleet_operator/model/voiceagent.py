@@ -40,7 +40,6 @@ class RolloutStrategy(StrEnum):
 
     ROLLING = "rolling"
     BLUE_GREEN = "blue-green"
-    CANARY = "canary"
 
 
 PhoneNumber = Annotated[str, Field(min_length=2, max_length=21, pattern=r"^\+?[0-9]{2,20}$")]
@@ -212,7 +211,7 @@ class Rollout(Model):
         default=RolloutStrategy.ROLLING,
         description=(
             "rolling: pod by pod, an old one leaves when a new one takes calls. blue-green: all "
-            "new ones first, then the old ones leave together. canary: as careful as rolling."
+            "new ones first, then the old ones leave together."
         ),
     )
     max_surge: Int = Field(

@@ -13,9 +13,9 @@ def shares(wanted: int, current: str, pods: Sequence[PodView], rollout: Rollout)
     """Serving pods by revision, the current one first, then others that still have pods.
 
     An old pod leaves only when a new one takes calls in its place, whatever the strategy:
-    blue-green starts all new ones at once and lets the old ones go together; rolling and canary
-    add at most `max_surge` pods at a time. New pods that exist already are not taken away. When
-    nobody takes calls, old pods that drain are counted in: they come back before new ones start.
+    blue-green starts all new ones at once and lets the old ones go together; rolling adds at most
+    `max_surge` pods at a time. New pods that exist already are not taken away. When nobody
+    takes calls, old pods that drain are counted in: they come back before new ones start.
     """
     old = Counter(
         pod.revision

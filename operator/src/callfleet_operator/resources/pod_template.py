@@ -11,6 +11,7 @@ from .names import (
     CONTROL_PORT,
     GATE,
     HTTP_PORT,
+    REVISION_LABEL,
     keys_secret_name,
     live_name,
     revision_labels,
@@ -70,7 +71,7 @@ def container(agent: VoiceAgent, operator: OperatorFacts) -> dict[str, Any]:
         "image": pod.image or operator.agent_image,
         "imagePullPolicy": pod.image_pull_policy or operator.agent_image_pull_policy,
         "command": ["callfleet", "serve", "agent", "--settings", f"{SETTINGS_DIR}/{SETTINGS_FILE}"],
-        "env": environment(pod),
+        "env": environment(pod, operator),
         "ports": ports(agent),
         "resources": resources(agent),
         "startupProbe": probe("/healthz", every=1, failures=180),
@@ -85,19 +86,22 @@ def container(agent: VoiceAgent, operator: OperatorFacts) -> dict[str, Any]:
     }
 
 
-def environment(pod: AgentPod) -> list[dict[str, Any]]:
-    """Who the pod is, by the downward API."""
+def environment(pod: AgentPod, operator: OperatorFacts) -> list[dict[str, Any]]:
+    """Who the pod is, by the downward API, and whom it believes."""
     fields = {
         "POD_NAME": "metadata.name",
         "POD_NAMESPACE": "metadata.namespace",
         "POD_UID": "metadata.uid",
         "POD_IP": "status.podIP",
+        "CALLFLEET_REVISION": f"metadata.labels['{REVISION_LABEL}']",
     }
+    trusted = ",".join(operator.trusted_cidrs)
     return [
         *(
             {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
             for name, path in fields.items()
         ),
+        *([{"name": "CALLFLEET_TRUSTED", "value": trusted}] if trusted else []),
         {"name": "CALLFLEET_LOG_LEVEL", "value": pod.log_level},
     ]
 

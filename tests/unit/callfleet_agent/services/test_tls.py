@@ -3,14 +3,15 @@
 import asyncio
 import datetime
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import grpc
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import NameOID
 
 from callfleet.v1 import fleet_pb2, fleet_pb2_grpc
@@ -21,6 +22,12 @@ from callfleet_agent.session import PodIntent
 
 OPERATOR = "spiffe://callfleet.io/operator"
 POD = "spiffe://callfleet.io/ns/bank/voiceagent/card-line"
+
+
+KEYS: dict[str, Callable[[], ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey]] = {
+    "EC": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "RSA": lambda: rsa.generate_private_key(public_exponent=65537, key_size=2048),
+}
 
 
 class Authority:
@@ -36,7 +43,7 @@ class Authority:
         )
 
     def _builder(
-        self, subject: x509.Name, key: ec.EllipticCurvePublicKey
+        self, subject: x509.Name, key: CertificatePublicKeyTypes
     ) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.UTC)
         return (
@@ -49,10 +56,10 @@ class Authority:
             .not_valid_after(now + datetime.timedelta(hours=1))
         )
 
-    def issue(self, folder: Path, identity: str) -> TlsFiles:
+    def issue(self, folder: Path, identity: str, *, kind: str = "EC") -> TlsFiles:
         """A certificate with this URI, in a folder like a mounted Secret."""
-        folder.mkdir()
-        key = ec.generate_private_key(ec.SECP256R1())
+        folder.mkdir(exist_ok=True)
+        key = KEYS[kind]()
         names = [x509.UniformResourceIdentifier(identity), x509.DNSName("pod.test")]
         certificate = (
             self._builder(x509.Name([]), key.public_key())
@@ -139,6 +146,44 @@ async def test_tls_is_1_3(tmp_path: Path, version: str, accepted: bool) -> None:
     finally:
         await server.stop(None)
     assert (b"Server certificate" in output) is accepted
+
+
+async def test_an_rsa_key_that_would_let_tls_1_2_in_is_refused(tmp_path: Path) -> None:
+    Authority().issue(tmp_path / "pod", POD, kind="RSA")
+    with pytest.raises(ServicesError, match=r"tls.crt has no EC key"):
+        await serve_control(FakePod(), "127.0.0.1", 0, tmp_path / "pod")
+
+
+def test_a_certificate_with_the_key_of_another_is_refused(tmp_path: Path) -> None:
+    files = Authority().issue(tmp_path / "pod", POD)
+    other = Authority().issue(tmp_path / "other", POD)
+    files.key.write_bytes(other.key.read_bytes())
+    with pytest.raises(TlsFilesError, match=r"tls.key is not the key of tls.crt"):
+        files.read()
+    files.key.write_bytes(b"not PEM")
+    with pytest.raises(TlsFilesError, match=r"tls.key is no key"):
+        files.read()
+
+
+async def test_a_rotation_that_is_seen_half_way_is_seen_whole_later(tmp_path: Path) -> None:
+    authority = Authority()
+    files = authority.issue(tmp_path / "pod", POD)
+    operator = authority.issue(tmp_path / "operator", OPERATOR)
+    server, port = await serve_control(FakePod(), "127.0.0.1", 0, tmp_path / "pod")
+    try:
+        fresh = Authority()
+        new = fresh.issue(tmp_path / "new", POD)
+        files.certificate.write_bytes(new.certificate.read_bytes())  # its key comes a moment later
+        assert await code_for(port, operator) is grpc.StatusCode.OK
+        files.key.write_bytes(new.key.read_bytes())
+        files.ca.write_bytes(new.ca.read_bytes())
+        assert await code_for(port, operator) is grpc.StatusCode.UNAVAILABLE
+        assert await code_for(port, fresh.issue(tmp_path / "next", OPERATOR)) is grpc.StatusCode.OK
+        # A kind of key that would let TLS 1.2 in is no rotation either.
+        fresh.issue(tmp_path / "pod", POD, kind="RSA")
+        assert await code_for(port, fresh.issue(tmp_path / "again", OPERATOR)) is grpc.StatusCode.OK
+    finally:
+        await server.stop(None)
 
 
 def test_a_rotation_is_noticed(tmp_path: Path) -> None:

@@ -170,6 +170,29 @@ async def test_a_candidate_goes_on_when_the_server_is_away() -> None:
 
 
 @in_virtual_time
+async def test_a_lease_whose_last_renewal_was_not_heard_of_is_released_too() -> None:
+    kube = FakeKube()
+    first, second = lease(kube, "a"), lease(kube, "b")
+    await first.acquire()
+
+    def lose(verb: str, ref: Ref) -> None:
+        if verb == "PUT":
+            kube.after = None
+            raise UnavailableError(0, "Unreachable", "the answer was lost")
+
+    kube.after = lose
+    hold = asyncio.create_task(first.hold())
+    await asyncio.sleep(5)
+    hold.cancel()
+    assert kube.after is None
+    await first.release()
+    assert spec(kube)["holderIdentity"] == ""
+    began = asyncio.get_running_loop().time()
+    assert await second.acquire() == FIRST + 1
+    assert asyncio.get_running_loop().time() - began < 1
+
+
+@in_virtual_time
 async def test_release_of_what_was_taken_by_another_changes_nothing() -> None:
     kube = FakeKube()
     first = lease(kube, "a")

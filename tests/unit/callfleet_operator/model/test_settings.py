@@ -74,6 +74,11 @@ def test_instances_of_a_proxy_can_be_a_service() -> None:
             "is there twice",
         ),
         (proxy(sourceCidrs=["10.0.0.1/8"]), "proxies[0].sourceCidrs[0]", "a network like"),
+        (
+            proxy(sourceCidrs=[], trustedCallerId=True),
+            "proxies[0].trustedCallerId",
+            "needs sourceCidrs",
+        ),
         (proxy(sourceCidrs=["somewhere"]), "proxies[0].sourceCidrs[0]", "a network like"),
         (proxy(setIds={"first": 9, "last": 8}), "proxies[0].setIds.first", "not be above last"),
         (proxy(databaseUrlFile="url"), "proxies[0].databaseUrlFile", "must match"),

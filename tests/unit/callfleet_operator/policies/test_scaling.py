@@ -211,13 +211,6 @@ class TestRollout:
             ("fewer are wanted meanwhile", 1, OLD, ROLLING, {"new": 1, "old": 1}),
             ("none is wanted", 0, OLD, ROLLING, {"new": 0, "old": 0}),
             ("by two", 3, OLD, Rollout(max_surge=2), {"new": 2, "old": 3}),
-            (
-                "canary is as careful",
-                3,
-                OLD,
-                Rollout(strategy=RolloutStrategy.CANARY),
-                {"new": 1, "old": 3},
-            ),
             ("blue-green starts all", 3, OLD, BLUE_GREEN, {"new": 3, "old": 3}),
             (
                 "blue-green waits for all",

@@ -275,7 +275,10 @@ def test_what_the_settings_of_the_operator_say() -> None:
         ("10.3.0.0/16",),
     )
     unknown = operator_facts(settings, "other")
-    assert (unknown.sip_cidrs, unknown.relay_cidrs) == ((), ())
+    assert (unknown.sip_cidrs, unknown.relay_cidrs, unknown.trusted_cidrs) == ((), (), ())
+    proxy = settings.proxies[0].model_copy(update={"trusted_caller_id": True})
+    vouching = settings.model_copy(update={"proxies": (proxy,)})
+    assert operator_facts(vouching, "default").trusted_cidrs == ("10.1.0.0/16",)
 
 
 def test_names() -> None:

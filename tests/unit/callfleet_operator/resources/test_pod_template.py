@@ -1,5 +1,6 @@
 """The pod of an agent: what it is given, and what it may do."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -69,9 +70,20 @@ def test_it_knows_who_it_is() -> None:
         "POD_NAMESPACE",
         "POD_UID",
         "POD_IP",
+        "CALLFLEET_REVISION",
         "CALLFLEET_LOG_LEVEL",
     ]
     assert environment["CALLFLEET_LOG_LEVEL"]["value"] == "DEBUG"
+    # As its label says it: what the operator reads of a pod and what the pod reports are the same.
+    path = environment["CALLFLEET_REVISION"]["valueFrom"]["fieldRef"]["fieldPath"]
+    assert path == "metadata.labels['callfleet.io/revision']"
+    assert template()["metadata"]["labels"]["callfleet.io/revision"] == "rev"
+
+
+def test_it_believes_the_callers_number_of_proxies_that_vouch_for_it() -> None:
+    vouching = replace(OPERATOR, trusted_cidrs=("10.1.0.0/16", "10.2.0.1/32"))
+    made = pod_template(agent(), "rev", vouching)["spec"]["containers"][0]["env"]
+    assert {"name": "CALLFLEET_TRUSTED", "value": "10.1.0.0/16,10.2.0.1/32"} in made
 
 
 @pytest.mark.parametrize(

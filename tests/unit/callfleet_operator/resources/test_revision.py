@@ -31,7 +31,7 @@ SAME: list[dict[str, Any]] = [
     {"sip": {"proxy": "branch"}},
     {"providers": {"asr": [{"pool": "local"}]}},
     {"scaling": {"maxReplicas": 3}},
-    {"rollout": {"strategy": "canary", "maxSurge": 5}},
+    {"rollout": {"strategy": "blue-green", "maxSurge": 5}},
     {"dialog": {"bargeIn": True}},  # the default, written out
     {"pod": {"labels": {}}},
 ]

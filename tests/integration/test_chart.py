@@ -1,0 +1,74 @@
+"""The chart on a real API server: installed, upgraded and taken away with Helm."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from callfleet_hack.cache import tools_dir
+from callfleet_hack.control_plane import control_plane
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMESPACE = "callfleet-system"
+AGENT = """
+apiVersion: callfleet.io/v1alpha1
+kind: VoiceAgent
+metadata: {name: card-line, namespace: default}
+spec: {banking: {url: "http://bank.example"}}
+"""
+
+
+@pytest.fixture
+def kubeconfig(tmp_path: Path) -> Iterator[Path]:
+    """Of an API server of this test's own: the chart takes the CRDs."""
+    if not list(tools_dir().glob("kubernetes-*/kubernetes")):
+        pytest.skip("the Kubernetes servers are not built here; run hack/tools kubernetes")
+    with control_plane(tmp_path / "control-plane") as running:
+        yield running.kubeconfig
+
+
+@pytest.fixture
+def helm() -> Path:
+    built = sorted(tools_dir().glob("helm-*/helm"))
+    found = shutil.which("helm")
+    if found is None and not built:
+        pytest.skip("helm is not on PATH and not built here; run hack/tools ensure helm")
+    return Path(found) if found is not None else built[-1]
+
+
+def run(program: Path | str, kubeconfig: Path, *arguments: str, text: str = "") -> str:
+    command = [str(program), "--kubeconfig", str(kubeconfig), *arguments]
+    done = subprocess.run(
+        command, input=text, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_an_upgrade_brings_new_crds_and_an_uninstall_takes_no_agent_away(
+    helm: Path, kubeconfig: Path, tmp_path: Path
+) -> None:
+    chart = tmp_path / "callfleet"
+    shutil.copytree(ROOT / "charts" / "callfleet", chart)
+    values = str(chart / "ci" / "own-services.yaml")
+    where = ("callfleet", str(chart), "-n", NAMESPACE, "-f", values)
+    # No node runs the hook that makes the proxy's tables.
+    run(helm, kubeconfig, "install", *where, "--create-namespace", "--no-hooks")
+    wait = ("wait", "--for=condition=Established", "crd/voiceagents.callfleet.io")
+    run("kubectl", kubeconfig, *wait, "--timeout=30s")
+    run("kubectl", kubeconfig, "apply", "-f", "-", text=AGENT)
+
+    crd = chart / "templates" / "crds" / "voiceagents.yaml"
+    text = crd.read_text()
+    assert text.count("Pods above the wanted number") == 1
+    crd.write_text(text.replace("Pods above the wanted number", "Pods beyond the wanted number"))
+    run(helm, kubeconfig, "upgrade", *where, "--no-hooks")
+    shown = run("kubectl", kubeconfig, "get", "crd", "voiceagents.callfleet.io", "-o", "yaml")
+    assert "Pods beyond the wanted number" in shown
+
+    run(helm, kubeconfig, "uninstall", "callfleet", "-n", NAMESPACE, "--no-hooks")
+    assert "card-line" in run("kubectl", kubeconfig, "get", "voiceagents", "-o", "name")
+    left = run("kubectl", kubeconfig, "get", "deploy,sa,cm,netpol", "-n", NAMESPACE, "-o", "name")
+    assert "operator" not in left
