@@ -147,13 +147,24 @@ async def test_digits_can_be_spoken_and_are_confirmed(agent: Agent) -> None:
     assert "your card is out for delivery" in heard(report)
 
 
-async def test_a_caller_who_interrupts_is_heard_at_once(agent: Agent) -> None:
+async def test_the_welcome_stops_under_the_callers_words_and_its_question_is_answered(
+    agent: Agent,
+) -> None:
     interruption = Turn(say="where is my credit card", barge_in_s=0.7)
-    report = await agent.call(interruption)
+    report = await agent.call(interruption, NUMBER, Turn(keys="4271", barge_in_s=0.5))
+    asked, number, card = report.turns
     assert report.outcome == "ok"
-    assert "customer number" in heard(report)
     assert any(entry.get("turn_event") == "barge-in" for entry in agent.log)
-    assert "how can i help you" not in heard(report)
+    # The words take 1.4 s and the welcome 2.9 s: it stopped long before either was over.
+    assert asked.interrupted_ms is not None
+    assert asked.interrupted_ms < 800
+    assert "how can i help you" not in " ".join([*report.greeting, heard(report)])
+    # What was asked during the welcome is what the conversation goes on with.
+    assert "customer number" in " ".join(asked.heard)
+    assert number.interrupted_ms is None
+    assert card.interrupted_ms is not None
+    assert card.interrupted_ms < 300
+    assert "your card is out for delivery" in heard(report)
 
 
 async def test_a_worker_killed_in_the_middle_of_a_call_loses_nothing(agent: Agent) -> None:

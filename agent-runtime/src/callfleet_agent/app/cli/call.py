@@ -33,7 +33,9 @@ Exit status:
 \b
 Recording: a stereo WAV file, the caller on the left, the agent on the right.
 Times: the answer's is from the sending of the packet with the last sample of our speech above
--40 dBFS to the arrival of the first speech that goes on for 60 ms; fillers do not count.
+-40 dBFS to the arrival of the first speech that goes on for 60 ms; fillers do not count. Where a
+turn began while the agent spoke: from the first packet of our speech above -40 dBFS, or of a key,
+to the arrival of the last packet of what the agent was saying (pauses under 250 ms belong to it).
 """
 
 
@@ -207,10 +209,12 @@ def show(report: "CallReport") -> None:
         click.echo(f"{report.outcome}: {report.status or ''} {report.reason}{again}".strip())
         return
     if report.turns:
-        table = Table("turn", "answer", box=None, title=None)
+        interruptions = any(turn.interrupted_ms is not None for turn in report.turns)
+        columns = ["turn", "answer", *(["agent silent after"] if interruptions else [])]
+        table = Table(*columns, box=None, title=None)
         for turn in report.turns:
-            answer = "-" if turn.answer_ms is None else f"{turn.answer_ms:.0f} ms"
-            table.add_row(escape(turn.said), answer)
+            times = (turn.answer_ms, turn.interrupted_ms)[: len(columns) - 1]
+            table.add_row(escape(turn.said), *map(_milliseconds, times))
         Console().print(table)
     click.echo(
         f"set up in {report.setup_ms:.0f} ms, {report.duration_s:.1f} s, {report.codec},"
@@ -219,3 +223,7 @@ def show(report: "CallReport") -> None:
     )
     if report.recording:
         click.echo(f"recorded in {report.recording} (caller left, agent right)")
+
+
+def _milliseconds(time: float | None) -> str:
+    return "-" if time is None else f"{time:.0f} ms"

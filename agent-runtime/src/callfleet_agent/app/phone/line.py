@@ -77,20 +77,19 @@ class Line(MediaSession):
         """Note what this tick sent, and give the next tick its frame."""
         if self.turn is not None:
             self.turn.sent(tick.reference, now)
-            if any(self._ends_a_key(packet) for packet in tick.rtp):
-                self.turn.key_sent(now)
+            for packet in map(RtpPacket.parse, tick.rtp):
+                self._note_key(self.turn, packet, now)
         if not self.sending_digits:
             self._push_next()
 
-    def _ends_a_key(self, data: bytes) -> bool:
-        """Whether this is the first packet that tells a key's end (RFC 4733 section 2.3)."""
-        packet = RtpPacket.parse(data)
-        if packet.payload_type in self._laws or packet.timestamp == self._key_ended:
-            return False
-        if len(packet.payload) != 4 or not packet.payload[1] & 0x80:
-            return False
-        self._key_ended = packet.timestamp
-        return True
+    def _note_key(self, turn: TurnTimes, packet: RtpPacket, now: float) -> None:
+        """Note a key's packet; its end is in the first that tells it (RFC 4733 section 2.3)."""
+        if packet.payload_type in self._laws or len(packet.payload) != 4:
+            return
+        turn.key_began(now)
+        if packet.payload[1] & 0x80 and packet.timestamp != self._key_ended:
+            self._key_ended = packet.timestamp
+            turn.key_sent(now)
 
     def _push_next(self) -> None:
         frame = self._floor.frame(FRAME_SAMPLES)

@@ -408,9 +408,10 @@ class Phone:
                     for times in self._times:
                         times.heard(onset)
             self._place(onsets, text)
+        runs = [] if self._line is None else self._line.arrivals.runs
         for report, times in zip(self._report.turns, self._times, strict=True):
-            answer_ms = times.answer_ms
-            report.answer_ms = None if answer_ms is None else round(answer_ms, 1)
+            report.answer_ms = _rounded(times.answer_ms)
+            report.interrupted_ms = _rounded(times.interrupted_ms(runs))
 
     def _place(self, onsets: list[float], text: str) -> None:
         """Put an utterance's text under the turn that it follows."""
@@ -425,3 +426,7 @@ class Phone:
         if self._endpoint is None:
             raise AppError("the phone is not open")
         return self._endpoint
+
+
+def _rounded(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else round(milliseconds, 1)

@@ -9,7 +9,7 @@ from callfleet_agent.rtp import MediaStats
 
 @dataclass(slots=True)
 class TurnReport:
-    """One turn of the caller."""
+    """One turn of the caller; `interrupted_ms` until the agent, who was speaking, was silent."""
 
     kind: str
     said: str

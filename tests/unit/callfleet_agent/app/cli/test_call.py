@@ -49,8 +49,19 @@ def test_the_report_of_a_call_reads_well(capsys: pytest.CaptureFixture[str]) -> 
     show(report)
     text = capsys.readouterr().out
     assert "432 ms" in text
+    assert "silent after" not in text
     assert "ended by agent" in text
     assert "call.wav" in text
+
+
+def test_an_interruption_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    report = CallReport(outcome="ok", setup_ms=12.3, codec="PCMU", ended_by="agent")
+    report.turns = [TurnReport("say", "hello", 432.1, 345.6), TurnReport("say", "bye", 400.0)]
+    show(report)
+    header, hello, bye, _ = capsys.readouterr().out.splitlines()
+    assert header.split() == ["turn", "answer", "agent", "silent", "after"]
+    assert hello.split() == ["hello", "432", "ms", "346", "ms"]
+    assert bye.split() == ["bye", "400", "ms", "-"]
 
 
 def test_a_refused_call_says_when_to_try_again(capsys: pytest.CaptureFixture[str]) -> None:

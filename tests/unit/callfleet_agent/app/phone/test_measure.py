@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from callfleet_agent.app.phone.measure import Segments, SpeechArrivals, TurnTimes
+from callfleet_agent.app.phone.measure import Run, Segments, SpeechArrivals, TurnTimes
 from callfleet_agent.audio import FRAME_SAMPLES, Pcm8k
 
 LOUD = Pcm8k.from_samples(np.full(FRAME_SAMPLES, 4000))
@@ -73,6 +73,61 @@ def test_the_answer_to_keys_counts_from_the_last_key() -> None:
     turn.key_sent(1.4)
     turn.heard(1.6)
     assert turn.answer_ms == pytest.approx(200.0)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "runs"),
+    [
+        ("....", []),
+        ("..##.....", []),
+        ("..#####..", [(0.04, 0.12)]),
+        ("###......###", [(0.0, 0.22)]),  # a pause of 120 ms between words
+        ("###" + "." * 11 + "###", [(0.0, 0.32)]),  # its last packet and the next: 240 ms
+        ("###" + "." * 13 + "###", [(0.0, 0.04), (0.32, 0.36)]),
+        ("###..#..", [(0.0, 0.10)]),  # the tail of a word is speech
+        ("###" + "." * 13 + "#..", [(0.0, 0.04)]),  # a click is none
+    ],
+)
+def test_what_the_agent_says_is_a_run_in_spite_of_short_pauses(
+    pattern: str, runs: list[tuple[float, float]]
+) -> None:
+    found = [(run.began_at, run.ended_at) for run in arrivals(pattern).runs]
+    assert found == [pytest.approx(run) for run in runs]
+
+
+RUNS = [Run(1.0, 2.5), Run(4.0, 6.0)]
+
+
+@pytest.mark.parametrize(
+    ("began_at", "interrupted_ms"),
+    [
+        (0.9, None),  # before it spoke
+        (1.0, 1500.0),
+        (2.1, 400.0),
+        (2.5, 0.0),
+        (2.6, None),  # after it had stopped by itself
+        (3.9, None),
+        (4.5, 1500.0),
+    ],
+)
+def test_an_interruption_lasts_until_what_the_agent_was_saying_stops(
+    began_at: float, interrupted_ms: float | None
+) -> None:
+    turn = TurnTimes(began_at=0.5)
+    turn.sent(QUIET, began_at - 0.02)
+    turn.sent(LOUD, began_at)
+    turn.sent(LOUD, began_at + 0.02)
+    expected = None if interrupted_ms is None else pytest.approx(interrupted_ms)
+    assert turn.interrupted_ms(RUNS) == expected
+
+
+def test_a_key_interrupts_with_its_first_packet() -> None:
+    turn = TurnTimes(began_at=1.0)
+    assert turn.interrupted_ms(RUNS) is None
+    turn.key_began(2.2)
+    turn.key_began(2.22)
+    turn.key_sent(2.3)
+    assert turn.interrupted_ms(RUNS) == pytest.approx(300.0)
 
 
 def test_what_is_heard_is_cut_into_utterances() -> None:
