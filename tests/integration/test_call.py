@@ -110,10 +110,11 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Age
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def agent(running: Agent) -> Agent:
-    """The agent with both of its workers."""
+async def agent(running: Agent) -> AsyncIterator[Agent]:
+    """The agent with both of its workers; a test makes one call, whose record is waited for."""
     await running.up()
-    return running
+    yield running
+    await running.logged("call detail record")
 
 
 def heard(report: CallReport) -> str:
