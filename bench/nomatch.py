@@ -90,12 +90,13 @@ def spoken(text: str, voice: str, speed: int) -> np.ndarray:
 
 
 def on_the_line(samples: np.ndarray, rng: np.random.Generator, *, snr_db: float) -> Pcm8k:
-    """Levelled, between 300 ms of pause, with noise, through G.711."""
+    """Levelled, in as much quiet as the worker gives (`lead_ms`, `look_ms`), with noise, through
+    G.711."""
     level = float(np.sqrt((samples**2).mean())) if len(samples) else 0.0
     if level:
         samples = samples * (SPEECH / level)
-    pause = np.zeros(2400, np.float32)
-    line = np.concatenate((pause, samples, pause))
+    before, after = np.zeros(1600, np.float32), np.zeros(800, np.float32)
+    line = np.concatenate((before, samples, after))
     line += rng.normal(0, SPEECH * 10 ** (-snr_db / 20), len(line))
     return decode(encode(Pcm8k.from_samples(line), Law.PCMU), Law.PCMU)
 

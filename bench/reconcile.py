@@ -19,6 +19,7 @@ import json
 import os
 import platform
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -322,6 +323,12 @@ async def restarted(kubeconfig: Path, count: int, port: int, memory: Path) -> Ro
         )
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def table(rows: list[Row]) -> str:
     head = f"{'':30}{'seconds':>10}{'req/agent':>11}{'CPU s':>8}{'peak MiB':>10}{'writes':>8}"
     lines = [
@@ -354,7 +361,7 @@ def main() -> None:
     parser.add_argument("--agents", type=int, default=200)
     parser.add_argument("--quick", action="store_true", help="10 agents: does it still work?")
     parser.add_argument("--json", type=Path, metavar="FILE")
-    parser.add_argument("--port", type=int, default=18671, help="of the operator's metrics")
+    parser.add_argument("--port", type=int, help="of the operator's metrics; default: a free one")
     parser.add_argument("--operator", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.operator:
@@ -371,7 +378,12 @@ def main() -> None:
             subprocess.run([*apply, "-f", str(ROOT / "crds")], check=True, capture_output=True)
             time.sleep(3)
             rows = asyncio.run(
-                measure(running.kubeconfig, count, options.port, Path(folder) / "proxy.json")
+                measure(
+                    running.kubeconfig,
+                    count,
+                    options.port or free_port(),
+                    Path(folder) / "proxy.json",
+                )
             )
     print(f"reconcile: {count} VoiceAgents, {CHILDREN} children each; {about}")
     print(table(rows))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from callfleet_agent.app.phone.phone import Phone, PhoneSettings
 from callfleet_agent.app.phone.report import CallReport
@@ -19,13 +20,7 @@ from callfleet_agent.app.recognise import recognise_status
 from callfleet_agent.app.settings import free_port
 
 LOOPBACK = "127.0.0.1"
-pytestmark = [
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(
-        "CALLFLEET_SPEECH_TESTS" not in os.environ,
-        reason="whole calls in speech are not reliable yet; CALLFLEET_SPEECH_TESTS=1 runs them",
-    ),
-]
+pytestmark = [pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
 
 QUESTION = Turn(say="where is my credit card")
 NUMBER, CARD = Turn(keys="200417"), Turn(keys="4271")
@@ -60,12 +55,15 @@ class Agent:
                 self.workers[entry["worker"]] = entry["pid"]
             if entry["message"] == "a worker died":
                 self.workers.pop(entry["worker"], None)
+                self._up.clear()
             if len(self.workers) == 2:
                 self._up.set()
 
     async def up(self) -> None:
+        """Wait for both workers, and forget what was logged before."""
         async with asyncio.timeout(90):
             await self._up.wait()
+        self.log.clear()
 
     async def call(self, *turns: Turn, **options: Any) -> CallReport:
         return await self.phone(*turns, **options).run()
@@ -87,10 +85,10 @@ class Agent:
         return "\n".join(json.dumps(entry) for entry in self.log)
 
 
-@pytest.fixture
-async def agent(tmp_path: Path) -> AsyncIterator[Agent]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Agent]:
     """An agent with a demo bank whose cards are out for delivery."""
-    manifest = tmp_path / "agent.yaml"
+    manifest = tmp_path_factory.mktemp("agent") / "agent.yaml"
     manifest.write_text(MANIFEST, encoding="utf-8")
     port = free_port(LOOPBACK)
     process = await asyncio.create_subprocess_exec(
@@ -100,16 +98,23 @@ async def agent(tmp_path: Path) -> AsyncIterator[Agent]:
         stderr=asyncio.subprocess.PIPE,
         limit=1 << 20,
     )  # fmt: skip
-    running = Agent(process, port)
-    following = asyncio.create_task(running.follow())
+    started = Agent(process, port)
+    following = asyncio.create_task(started.follow())
     try:
-        await running.up()
-        yield running
+        yield started
     finally:
         process.send_signal(signal.SIGINT)
         async with asyncio.timeout(30):
             await process.wait()
         await following
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def agent(running: Agent) -> AsyncIterator[Agent]:
+    """The agent with both of its workers; a test makes one call, whose record is waited for."""
+    await running.up()
+    yield running
+    await running.logged("call detail record")
 
 
 def heard(report: CallReport) -> str:
@@ -145,6 +150,20 @@ async def test_digits_can_be_spoken_and_are_confirmed(agent: Agent) -> None:
     assert report.outcome == "ok"
     assert heard(report).count("is that right") == 2
     assert "your card is out for delivery" in heard(report)
+
+
+@pytest.mark.parametrize("voice", ["en-gb", "en-us"])
+async def test_a_caller_who_is_done_says_no(agent: Agent, voice: str) -> None:
+    report = await agent.call(
+        Turn(say="where is my credit card"),
+        Turn(keys="200417", barge_in_s=0.3),
+        Turn(keys="4271", barge_in_s=0.3),
+        Turn(say="no"),
+        voice=voice,
+        hang_up=False,
+    )
+    assert (report.outcome, report.ended_by) == ("ok", "agent")
+    assert "thank you for calling" in " ".join(report.turns[-1].heard)
 
 
 async def test_the_welcome_stops_under_the_callers_words_and_its_question_is_answered(

@@ -3,6 +3,7 @@
 `python -m callfleet_agent.app.recognise BANK` is the child process of `phone.hearing`.
 """
 
+import os
 import random
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ from callfleet_agent.audio.noise import NoiseFloor
 from callfleet_agent.audio.resample import resample
 
 FLOOR_DBFS: Final = -58.0
+NICENESS: Final = 10
 _LONGEST_S: Final = 30.0
 
 
@@ -107,7 +109,8 @@ def utterances(sound: Pcm8k) -> list[Pcm8k]:
 
 
 def serve(bank_name: str, source: BinaryIO, sink: BinaryIO) -> None:
-    """Answer utterances until there are no more."""
+    """Answer utterances until there are no more; what is measured meanwhile comes first."""
+    os.nice(NICENESS)
     recogniser = Recogniser(bank_name)
     while head := source.read(LENGTH.size):
         (length,) = LENGTH.unpack(head)

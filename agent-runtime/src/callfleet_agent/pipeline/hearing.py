@@ -37,7 +37,7 @@ class Hearing(FrameProcessor):
         self._playout = playout
         self._activity = VoiceActivity(model)
         self._echo = EchoGuard()
-        self._before: deque[Pcm8k] = deque(maxlen=settings.pre_roll_ms // FRAME_MS)
+        self._before: deque[Pcm8k] = deque(maxlen=settings.longest_lead_ms // FRAME_MS)
         self._speech_ms = 0
         self._quiet_ms = 0
         self._in_speech = False
@@ -65,7 +65,8 @@ class Hearing(FrameProcessor):
         self._before.append(tick.inbound)
         if self._begins():
             self._in_speech = True
-            sound = sum(self._before, Pcm8k(b""))
+            frames = (self._speech_ms + self._settings.lead_ms) // FRAME_MS
+            sound = sum(list(self._before)[-frames:], Pcm8k(b""))
             self._before.clear()
             await self.push_frame(VoiceStartedFrame(sound))
 

@@ -14,13 +14,17 @@ _VOICES = {"en": "en-us", "en-US": "en-us", "en-GB": "en-gb"}
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VoiceActivitySettings:
     """When somebody speaks. `start_ms`: that much speech before it counts; more while the agent
-    speaks (`barge_in_ms`), so that a click or a cough does not stop it."""
+    speaks (`barge_in_ms`), so that a click or a cough does not stop it.
+
+    `lead_ms` of sound before the speech go to the recogniser: an S or an F begins before a voice
+    does, but a longer quiet is heard as a word ("five"), and counts against short ones ("no")."""
 
     confidence: float = 0.6
     quiet_confidence: float = 0.35
     start_ms: int = 64
     barge_in_ms: int = 200
-    pre_roll_ms: int = 400
+    lead_ms: int = 180
+    longest_lead_ms: int = 500
     floor_dbfs: float = -50.0
     longest_ms: int = 15_000
 

@@ -18,8 +18,10 @@ from callfleet_agent.pipeline.sphinx_process import (
     AUDIO,
     BEGIN,
     CLOSE,
+    FORGET,
     HEADER,
     MAX_MESSAGE,
+    NUMBER,
     READY,
     RECOGNISE,
     RESULT,
@@ -154,6 +156,7 @@ class SphinxUtterance:
         self._child = child
         self.number = number
         self._open = True
+        self._questions = itertools.count()
 
     def feed(self, sound: Pcm8k) -> None:
         if self._open:
@@ -164,12 +167,17 @@ class SphinxUtterance:
             raise TranscriberError("the decoder process is gone")
         future: asyncio.Future[Recognition] = asyncio.get_running_loop().create_future()
         self._child.answers.setdefault(self.number, deque()).append(future)
+        question = next(self._questions)
         self._child.send(RECOGNISE, self.number)
         try:
             async with asyncio.timeout(ANSWER_LIMIT_S):
                 return await future
         except TimeoutError:
             raise TranscriberError("the decoder process is too slow") from None
+        except asyncio.CancelledError:
+            if self._open:
+                self._child.send(FORGET, self.number, NUMBER.pack(question))
+            raise
 
     def close(self) -> None:
         if self._open:

@@ -19,11 +19,14 @@ from callfleet_agent.pipeline.sphinx_process import (
     AUDIO,
     BEGIN,
     CLOSE,
+    FORGET,
     HEADER,
+    NUMBER,
     READY,
     RECOGNISE,
     RESULT,
     START,
+    DecoderHouse,
     serve,
 )
 from callfleet_agent.pipeline.synthesiser_espeak import EspeakSynthesiser
@@ -39,42 +42,111 @@ async def spoken(text: str) -> Pcm8k:
     return await EspeakSynthesiser("en-gb", 150).speech(text, private=True)
 
 
+class House:
+    """A DecoderHouse that knows one grammar, and what it has answered."""
+
+    def __init__(self, decoders: int) -> None:
+        self._output = io.BytesIO()
+        self.house = DecoderHouse(self._output)
+        grammars = {INTENT.name: INTENT.jsgf()}
+        fields = {"decoders": decoders, "grammars": grammars, "words": sorted(INTENT.words)}
+        self.house.take(START, 0, orjson.dumps(fields))
+        assert [kind for kind, _, _ in messages_in(self._output)] == [READY]
+
+    def take(self, kind: int, utterance: int, payload: bytes = b"") -> None:
+        if kind == BEGIN:
+            payload = orjson.dumps({"grammar": INTENT.name, "channel": []})
+        self.house.take(kind, utterance, payload)
+
+    def finish(self) -> None:
+        while self.house.work():
+            pass
+
+    def answers(self) -> list[tuple[int, str | None]]:
+        """Utterance and text of every answer."""
+        found = messages_in(self._output)[1:]
+        assert all(kind == RESULT for kind, _, _ in found)
+        return [(who, orjson.loads(payload)["text"]) for _, who, payload in found]
+
+
+def messages_in(output: io.BytesIO) -> list[tuple[int, int, bytes]]:
+    data, found = output.getvalue(), []
+    while data:
+        length, kind, who = HEADER.unpack_from(data)
+        found.append((kind, who, data[HEADER.size : HEADER.size + length]))
+        data = data[HEADER.size + length :]
+    return found
+
+
 class TestProcess:
-    @staticmethod
-    def talk(*messages: tuple[int, int, bytes]) -> list[tuple[int, int, bytes]]:
-        packed = b"".join(HEADER.pack(len(p), kind, who) + p for kind, who, p in messages)
-        output = io.BytesIO()
-        serve(io.BytesIO(packed), output)
-        data, found = output.getvalue(), []
-        while data:
-            length, kind, who = HEADER.unpack_from(data)
-            found.append((kind, who, data[HEADER.size : HEADER.size + length]))
-            data = data[HEADER.size + length :]
-        return found
+    QUESTION = "where is my credit card"
 
     async def test_utterances_share_a_decoder_and_wait_for_it(self) -> None:
-        grammars = {INTENT.name: INTENT.jsgf()}
-        fields = {"decoders": 1, "grammars": grammars, "words": sorted(INTENT.words)}
-        start = orjson.dumps(fields)
-        begin = orjson.dumps({"grammar": INTENT.name, "channel": []})
-        sound = (await spoken("where is my credit card")).data
-        answers = self.talk(
-            (START, 0, start),
-            (BEGIN, 1, begin), (BEGIN, 2, begin), (BEGIN, 3, begin),
-            (AUDIO, 1, sound), (AUDIO, 2, sound), (AUDIO, 9, sound), (RECOGNISE, 9, b""),
-            (RECOGNISE, 2, b""), (CLOSE, 3, b""), (RECOGNISE, 1, b""), (CLOSE, 1, b""),
-            (99, 1, b""),
-        )  # fmt: skip
-        assert [(kind, who) for kind, who, _ in answers] == [
-            (READY, 0), (RESULT, 1), (RESULT, 2),
-        ]  # fmt: skip
-        for _, _, payload in answers[1:]:
-            assert orjson.loads(payload)["text"] == "where is my credit card"
+        house, sound = House(1), (await spoken(self.QUESTION)).data
+        for utterance in (1, 2, 3):
+            house.take(BEGIN, utterance)
+        for utterance in (1, 2, 9):
+            house.take(AUDIO, utterance, sound)
+        house.take(RECOGNISE, 9)
+        house.take(RECOGNISE, 2)
+        house.take(CLOSE, 3)
+        house.take(RECOGNISE, 1)
+        house.take(99, 1)
+        house.finish()
+        assert house.answers() == [(1, self.QUESTION)]
+        house.take(CLOSE, 1)
+        house.finish()
+        assert house.answers() == [(1, self.QUESTION), (2, self.QUESTION)]
 
-    def test_a_message_that_is_too_long_ends_it(self) -> None:
-        source = io.BytesIO(HEADER.pack(1 << 30, AUDIO, 1))
+    async def test_an_awaited_answer_comes_before_what_is_still_being_spoken(self) -> None:
+        house, sound = House(2), (await spoken(self.QUESTION)).data
+        for utterance in (1, 2):
+            house.take(BEGIN, utterance)
+            house.take(AUDIO, utterance, sound)
+        house.take(RECOGNISE, 2)
+        while not house.answers():
+            assert house.house.work()
+        assert house.answers() == [(2, self.QUESTION)]
+        assert house.house.work()  # the other one's sound has been left for now
+        house.take(RECOGNISE, 1)
+        house.finish()
+        assert house.answers()[1:] == [(1, self.QUESTION)]
+
+    async def test_an_answer_is_about_the_sound_before_its_question(self) -> None:
+        house, sound = House(1), (await spoken(self.QUESTION)).data
+        house.take(BEGIN, 1)
+        house.take(AUDIO, 1, sound[:1000])
+        house.take(RECOGNISE, 1)
+        house.take(AUDIO, 1, sound[1000:])
+        house.take(RECOGNISE, 1)
+        house.finish()
+        (_, first), (_, second) = house.answers()
+        assert first != self.QUESTION
+        assert second == self.QUESTION
+
+    async def test_an_answer_that_nobody_awaits_costs_nothing(self) -> None:
+        house, sound = House(1), (await spoken(self.QUESTION)).data
+        house.take(BEGIN, 1)
+        house.take(AUDIO, 1, sound)
+        house.take(RECOGNISE, 1)
+        house.take(RECOGNISE, 1)
+        house.take(FORGET, 1, NUMBER.pack(1))
+        assert house.answers() == []  # in the order of the questions
+        house.take(FORGET, 1, NUMBER.pack(0))
+        assert house.answers() == [(1, None), (1, None)]
+        house.take(RECOGNISE, 1)
+        house.take(FORGET, 1, NUMBER.pack(0))
+        house.take(FORGET, 1, NUMBER.pack(3))
+        house.finish()
+        assert house.answers() == [(1, None), (1, None), (1, self.QUESTION)]
+
+    @pytest.mark.parametrize("sent", [b"", HEADER.pack(1 << 30, AUDIO, 1), HEADER.pack(9, 1, 1)])
+    def test_it_ends_with_its_input_and_with_a_message_that_is_too_long(self, sent: bytes) -> None:
+        source, sink = os.pipe()
+        os.write(sink, sent)
+        os.close(sink)
         serve(source, io.BytesIO())
-        assert source.read() == b""
+        os.close(source)
 
 
 class TestDecoder:
@@ -106,6 +178,9 @@ class TestTranscriber:
             sound = await spoken("where is my credit card")
             utterance.feed(sound.slice(0, 8000))
             await utterance.recognise()
+            dropped = asyncio.create_task(utterance.recognise())
+            await asyncio.sleep(0)
+            dropped.cancel()
             utterance.feed(sound.slice(8000))
             found = await utterance.recognise()
             assert found.text == "where is my credit card"

@@ -43,6 +43,15 @@ FILLERS: Final = frozenset({"one moment please"})
 
 
 @dataclass(frozen=True, slots=True)
+class Utterance:
+    """Something that the agent said: when it began, the onsets of speech in it, its words."""
+
+    began_at: float
+    onsets: list[float]
+    text: asyncio.Task[str]
+
+
+@dataclass(frozen=True, slots=True)
 class PhoneSettings:
     """How a call is made. Times are seconds."""
 
@@ -81,7 +90,7 @@ class Phone:
         self._segments = Segments()
         self._onsets: list[float] = []
         self._assigned = 0
-        self._utterances: list[tuple[list[float], asyncio.Task[str]]] = []
+        self._utterances: list[Utterance] = []
         self._answered: asyncio.Future[events.Event] = asyncio.get_running_loop().create_future()
         self._ended = asyncio.Event()
         self._call: SipCall | None = None
@@ -267,7 +276,7 @@ class Phone:
             self._report.duration_s = round(self._clock() - began, 3)
             rtp.stop()
         if (rest := self._segments.flush()) is not None:
-            self._heard(rest)
+            self._heard(rest, self._clock())
         await self._write_down()
         self._report.outcome = self._outcome(finished)
 
@@ -376,14 +385,19 @@ class Phone:
         line.after_tick(tick, self._clock())
         utterance = self._segments.add(tick.inbound)
         if utterance is not None:
-            self._heard(utterance)
+            # Packets arrive before their sound leaves the jitter buffer: what began in the quiet
+            # that ended this utterance belongs to the next one.
+            self._heard(utterance, self._clock() - self._segments.quiet_s)
 
-    def _heard(self, utterance: Pcm8k) -> None:
-        onsets, self._assigned = self._onsets[self._assigned :], len(self._onsets)
-        text = asyncio.ensure_future(self._recognise(utterance))
-        self._utterances.append((onsets, text))
+    def _heard(self, utterance: Pcm8k, ended_at: float) -> None:
+        later = self._onsets[self._assigned :]
+        onsets = [onset for onset in later if onset <= ended_at]
+        self._assigned += len(onsets)
+        began_at = onsets[0] if onsets else ended_at - utterance.seconds
+        heard = asyncio.ensure_future(self._recognise(utterance))
+        self._utterances.append(Utterance(began_at, onsets, heard))
         if self._ear is not None:
-            self._transcript.heard("agent", text)
+            self._transcript.heard("agent", heard)
 
     async def _recognise(self, utterance: Pcm8k) -> str:
         if self._ear is None:
@@ -395,30 +409,27 @@ class Phone:
 
     async def _write_down(self) -> None:
         """Wait for the recogniser and give every turn its answer."""
-        heard: list[tuple[list[float], str]] = []
-        for onsets, task in self._utterances:
+        for utterance in self._utterances:
             try:
                 async with asyncio.timeout(RECOGNISE_LIMIT_S):
-                    heard.append((onsets, await task))
+                    text = await utterance.text
             except TimeoutError:
-                heard.append((onsets, ""))
-        for onsets, text in heard:
-            for onset in onsets:
-                if text not in FILLERS:
+                text = ""
+            if text not in FILLERS:
+                for onset in utterance.onsets:
                     for times in self._times:
                         times.heard(onset)
-            self._place(onsets, text)
+            self._place(utterance.began_at, text)
         runs = [] if self._line is None else self._line.arrivals.runs
         for report, times in zip(self._report.turns, self._times, strict=True):
             report.answer_ms = _rounded(times.answer_ms)
             report.interrupted_ms = _rounded(times.interrupted_ms(runs))
 
-    def _place(self, onsets: list[float], text: str) -> None:
+    def _place(self, began_at: float, text: str) -> None:
         """Put an utterance's text under the turn that it follows."""
         if not text:
             return
-        began = onsets[0] if onsets else self._clock()
-        turn = sum(began > times.began_at for times in self._times) - 1
+        turn = sum(began_at > times.began_at for times in self._times) - 1
         lines = self._report.turns[turn].heard if turn >= 0 else self._report.greeting
         lines.append(text)
 
