@@ -1,3 +1,12 @@
-"""For all tests: the agent's package first, because it says what gRPC reads when it is imported."""
+"""For all tests: the agent's package first, because it says what gRPC reads when it is imported.
+
+And no time limit for an example that hypothesis draws: how long one takes says how busy the machine
+is, and nothing of the code.
+"""
+
+from hypothesis import settings
 
 import callfleet_agent  # noqa: F401
+
+settings.register_profile("callfleet", deadline=None)
+settings.load_profile("callfleet")
