@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from uuid import UUID, uuid4
 
+from callfleet_agent.app.call_detail import answer_ms_of, call_detail, plain
 from callfleet_agent.app.conversation import Conversation, Introduction, NobodyTalksError
 from callfleet_agent.app.logs import correlated
 from callfleet_agent.app.media_terms import media_settings
@@ -209,21 +210,8 @@ class AgentCall:
             parts.metrics.rtp_of_call(lost=stats.lost, strangers=stats.strangers)
         if self.call.answered_at is not None:
             parts.metrics.call_ended(self.call.ended_by, self.call.talked_s())
-        _log.info(
-            "call detail record",
-            extra={
-                "ended_by": self.call.ended_by.value,
-                "cause": self._cause or self.call.ended_by.value,
-                "talked_s": round(self.call.talked_s(), 3),
-                "turns": self._turns,
-                "workers_lost": self.call.workers_lost,
-                "codec": self._codec,
-                "packets_received": 0 if stats is None else stats.packets_received,
-                "packets_lost": 0 if stats is None else stats.lost,
-                "jitter_ms": 0.0 if stats is None else round(stats.jitter_ms, 1),
-                "strangers": 0 if stats is None else stats.strangers,
-            },
-        )
+        fields = call_detail(self.call, self._cause, self._turns, self._codec, stats)
+        _log.info("call detail record", extra=fields)
 
     # from the SIP endpoint
 
@@ -309,12 +297,12 @@ class AgentCall:
         """A worker tells of a turn: numbers and codes, never content."""
         if name == "turn":
             self._turns += 1
-            answer_ms = _answer_ms(fields)
+            answer_ms = answer_ms_of(fields)
             if answer_ms is not None:
                 self._parts.metrics.turn_answered(answer_ms)
         elif name.endswith("_failed"):
             self._parts.metrics.provider_failed()
-        _log.info("a turn of the conversation", extra={"turn_event": name, **_plain(fields)})
+        _log.info("a turn of the conversation", extra={"turn_event": name, **plain(fields)})
 
     def moved(self) -> None:
         """Another worker took the call."""
@@ -384,31 +372,3 @@ def _link_reason(call: Call[Dialog], cause: str) -> str:
     if call.ended_by is EndedBy.AGENT:
         return "completed"
     return "caller-hung-up" if call.ended_by is EndedBy.CALLER else (cause or "failed")
-
-
-_PARTS_OF_AN_ANSWER: Final = (
-    "endpointing_ms",
-    "recognition_ms",
-    "dialog_ms",
-    "bank_ms",
-    "synthesis_ms",
-)
-
-
-def _answer_ms(fields: dict[str, object]) -> float | None:
-    """From the end of speech to the answer; the sum of its parts where the worker tells those."""
-    told = fields.get("answer_ms")
-    if isinstance(told, int | float):
-        return float(told)
-    parts = [fields[name] for name in _PARTS_OF_AN_ANSWER if name in fields]
-    numbers = [float(part) for part in parts if isinstance(part, int | float)]
-    return sum(numbers) if fields.get("result") == "heard" and numbers else None
-
-
-def _plain(fields: dict[str, object]) -> dict[str, object]:
-    """Fields that cannot clash with a log record's own and that are short."""
-    return {
-        f"turn_{name}"[:40]: value[:40] if isinstance(value, str) else value
-        for name, value in fields.items()
-        if isinstance(value, str | int | float | bool)
-    }

@@ -94,7 +94,7 @@ class MediaSession:
         self._rng = rng
         self._noise = NoiseFloor(rng, settings.noise_dbfs)
         self._receiver = MediaReceiver(settings.jitter, self._noise, now)
-        self._configure(settings)
+        self._configure(settings, now)
         self._queue = PlayoutQueue()
         self._keys = DtmfSender()
         self._sender = RtpSender(
@@ -120,7 +120,7 @@ class MediaSession:
 
     def receive_rtcp(self, data: bytes, source: Address, now: float) -> None:
         """A datagram of the RTCP port, treated likewise."""
-        packets = self._receiver.receive_rtcp(data, source)
+        packets = self._receiver.receive_rtcp(data, source, now)
         theirs = self._receiver.ssrc
         self._reporter.receive(packets, self._sender.ssrc, theirs, now)
 
@@ -152,7 +152,8 @@ class MediaSession:
         return self._queue.epoch
 
     def silent_for(self, now: float) -> float:
-        """Seconds since the last valid packet, or since the session began."""
+        """Seconds since the last valid packet of sound or RTCP, or since the session began or a
+        hold ended."""
         return now - self._receiver.last_heard
 
     # what is played
@@ -220,7 +221,7 @@ class MediaSession:
         if settings.formats[0] != self._settings.formats[0]:
             self._sender.pause()
         self._settings = settings
-        self._configure(settings)
+        self._configure(settings, now)
         self._receiver.latch.reoffer(_usable(settings.remote), now)
 
     def bye(self, now: float) -> bytes:
@@ -259,10 +260,11 @@ class MediaSession:
 
     # inside
 
-    def _configure(self, settings: MediaSettings) -> None:
+    def _configure(self, settings: MediaSettings, now: float) -> None:
         self._receiver.configure(
             {each.payload_type: each.law for each in settings.formats},
             settings.telephone_event,
+            now,
             receiving=settings.receiving,
         )
         if self._receiver.latch.source is None:

@@ -46,9 +46,16 @@ class MediaReceiver:
         return self.statistics.ssrc if self.statistics else None
 
     def configure(
-        self, laws: Mapping[int, Law], telephone_event: int | None, *, receiving: bool
+        self,
+        laws: Mapping[int, Law],
+        telephone_event: int | None,
+        now: float,
+        *,
+        receiving: bool,
     ) -> None:
-        """What may come in."""
+        """What may come in. A caller's silence counts from the end of a hold."""
+        if receiving and not self._receiving:
+            self.last_heard = now
         self._laws, self._telephone_event, self._receiving = laws, telephone_event, receiving
 
     def receive(self, data: bytes, source: Address, now: float, *, ours: int) -> bool:
@@ -67,8 +74,11 @@ class MediaReceiver:
                 self._take(packet, statistics, now)
         return packet.ssrc == ours
 
-    def receive_rtcp(self, data: bytes, source: Address) -> tuple[RtcpPacket, ...]:
-        """An RTCP datagram's packets, none when it is malformed or a stranger's."""
+    def receive_rtcp(self, data: bytes, source: Address, now: float) -> tuple[RtcpPacket, ...]:
+        """An RTCP datagram's packets, none when it is malformed or a stranger's.
+
+        The other party's show that it is there even while it sends no sound (a muted phone).
+        """
         if self.latch.source is not None and source[0] != self.latch.source[0]:
             self.strangers += 1
             return ()
@@ -79,6 +89,7 @@ class MediaReceiver:
             return ()
         if self.latch.source is not None:
             self.rtcp_source = source
+            self.last_heard = now
         return packets
 
     def forget_rtcp_source(self) -> None:

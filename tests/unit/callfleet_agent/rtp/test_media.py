@@ -188,6 +188,26 @@ def test_silence_is_measured_from_the_last_valid_packet() -> None:
     assert call.session.stats(call.now).silent_s == pytest.approx(1.0)
 
 
+def test_a_hold_of_any_length_is_no_silence() -> None:
+    call = Call()
+    call.send()
+    call.session.renegotiate(replace(SETTINGS, receiving=False), call.now)
+    call.now += 600.0
+    call.session.renegotiate(SETTINGS, call.now)
+    assert call.session.silent_for(call.now) == pytest.approx(0.0)
+
+
+def test_the_callers_rtcp_shows_that_a_muted_phone_is_there() -> None:
+    call = Call()
+    call.send()
+    call.now += 25.0
+    report = build_compound((ReceiverReport(call.ssrc), SourceDescription(((call.ssrc, "phone"),))))
+    call.session.receive_rtcp(report, STRANGER, call.now)
+    assert call.session.silent_for(call.now) == pytest.approx(25.0)
+    call.session.receive_rtcp(report, (CALLER[0], CALLER[1] + 1), call.now)
+    assert call.session.silent_for(call.now) == pytest.approx(0.0)
+
+
 # keys
 
 
