@@ -124,6 +124,10 @@ class FakeLine:
         self._said_at = self._position - trailing
         self._onset, self._onset_from = SpeechOnset(8000), self._position
 
+    async def accepted(self) -> None:
+        """Until the worker has taken the call."""
+        await self._ready.wait()
+
     async def press(self, keys: str) -> None:
         """Presses keys, one after the other."""
         assert self._link is not None

@@ -1,9 +1,9 @@
 """FakeWorker: a worker that holds the link's rules and speaks in tones instead of sentences.
 
 Run as a program (`python -m fakes.worker --socket PATH`, with `tests` on the path) by a connector.
-A greeting of 440 Hz, or 880 Hz where the call is resumed; after each key a tone of 660 Hz and a
-context that counts the keys; `#` hangs up; `*` says good-bye first; `D` kills the worker. With
-`--calls N` it refuses more calls than that at a time.
+A greeting of 440 Hz, or 880 Hz where the call is resumed (it takes its time to accept one); after
+each key a tone of 660 Hz and a context that counts the keys; `#` hangs up; `*` says good-bye first;
+`D` kills the worker. With `--calls N` it refuses more calls than that at a time.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from callfleet_agent.audio import Pcm8k
 from callfleet_agent.link import Dtmf, Hangup
 from callfleet_agent.transport.link_server import LinkServer, WorkerLink
 
+RESUME_S = 0.3
 GREETING_HZ, RESUMED_HZ, KEY_HZ, BYE_HZ = 440, 880, 660, 550
 
 
@@ -31,6 +32,8 @@ def tone(hertz: int, seconds: float = 0.3) -> Pcm8k:
 async def converse(link: WorkerLink) -> None:
     """One call."""
     keys = int(link.context or b"0")
+    if link.hello.resumed:
+        await asyncio.sleep(RESUME_S)
     link.accept()
     speaking = asyncio.ensure_future(_greet(link))
     try:

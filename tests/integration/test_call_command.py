@@ -1,9 +1,11 @@
 """The `callfleet` command's exit statuses and messages, as a person meets them."""
 
 import asyncio
+import json
 import os
 import socket
 import sys
+import wave
 from pathlib import Path
 
 import pytest
@@ -99,6 +101,33 @@ async def test_a_call_from_the_command_line_is_measured_and_recorded(tmp_path: P
         assert recording.exists()
         status, output, _ = await callfleet("call", uri, "--no-text", "--dtmf", "#", "--dtmf", "1")
         assert status == exits.CUT_OFF
+
+
+async def test_a_file_is_played_and_the_caller_stays_to_listen(tmp_path: Path) -> None:
+    sound = tmp_path / "words.wav"
+    with wave.open(str(sound), "wb") as file:
+        file.setparams((1, 2, 16000, 0, "NONE", ""))
+        file.writeframes(bytes([0, 64]) * 8000)  # half a second
+    async with running() as connector:
+        uri = f"sip:agent@{LOOPBACK}:{connector.sip_port}"
+        status, output, complaint = await callfleet(
+            "call", uri, "--play", str(sound), "--listen", "1", "--no-text", "--json",
+            "--codec", "pcma", "--transport", "tcp", "--from", "sip:+15550123@127.0.0.1",
+        )  # fmt: skip
+    report = json.loads(output)
+    assert (status, complaint) == (0, "")
+    assert (report["outcome"], report["codec"]) == ("ok", "PCMA")
+    assert [(turn["kind"], turn["said"]) for turn in report["turns"]] == [("play", "[words.wav]")]
+    # A packet every 20 ms from the beginning to the end, whether anything is said or not.
+    assert report["packets_sent"] >= report["duration_s"] / 0.02 * 0.9
+
+
+async def test_a_file_that_cannot_be_played_is_said(tmp_path: Path) -> None:
+    uri = f"sip:agent@{LOOPBACK}:9"
+    status, _, complaint = await callfleet("call", uri, "--play", str(tmp_path / "none.wav"))
+    assert status == exits.FAILED
+    assert "cannot play" in complaint
+    assert "Traceback" not in complaint
 
 
 async def test_a_refusal_has_its_status() -> None:

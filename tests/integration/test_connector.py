@@ -74,6 +74,17 @@ async def test_a_killed_worker_loses_no_call() -> None:
         assert "callfleet_calls_moved_total 1.0" in await metrics(connector)
 
 
+async def test_keys_pressed_while_no_worker_has_the_call_reach_the_next_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    async with running() as connector:
+        report = await call(connector, Turn(keys="D123"), BYE, hang_up=False)
+    assert (report.outcome, report.ended_by) == ("ok", "agent")
+    turns = [record.turn_turn for record in caplog.records if hasattr(record, "turn_turn")]
+    assert turns == [1, 2, 3]
+
+
 async def test_a_full_pod_says_when_to_come_again_and_stays_alive_for_probes() -> None:
     async with running(settings(capacity={"callsPerPod": 1})) as connector:
         first = phone(connector, listen_s=20.0)

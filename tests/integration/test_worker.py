@@ -109,6 +109,13 @@ async def test_by_keys_alone_with_another_status(socket: Path, bank: FakeBank) -
     assert line.interrupts >= 1
 
 
+async def test_a_key_that_comes_before_the_first_prompt_is_not_lost(socket: Path) -> None:
+    async with FakeLine(socket, caller=KNOWN) as line:
+        await line.accepted()
+        await line.press("1")
+        await line.reached("authenticate")
+
+
 async def test_speech_stops_the_prompt_and_the_context_has_what_was_heard(
     socket: Path,
 ) -> None:

@@ -7,7 +7,7 @@ itself, and the call is offered, with the last context, to the next worker.
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 from callfleet_agent.app.supervisor import Supervisor, Worker
@@ -32,6 +32,7 @@ from callfleet_agent.sip.dialog import Dialog
 from callfleet_agent.transport.link_client import MAX_UNANSWERED_PINGS, LinkClient, tick_message
 
 READY_WAIT_S: Final = 5.0
+MOST_UNHEARD: Final = 32
 _log = logging.getLogger(__name__)
 
 
@@ -83,6 +84,7 @@ class Conversation:
         self._position = 0
         self._epoch = 0
         self._search = Search(since=self._now())
+        self._unheard: list[Dtmf] = []  # keys pressed while no worker has the call
 
     async def run(self) -> str:
         """Hold the conversation; the worker's reason when it wants the call to end.
@@ -177,19 +179,27 @@ class Conversation:
     def tick(self, tick: MediaTick) -> None:
         """20 ms of the call's media went by."""
         self._position = tick.inbound_position + len(tick.inbound)
+        for digit in tick.digits:
+            self.key(digit.digit, digit.duration_ms, tick.inbound_position)
         if self._link is not None and self._is_held:
-            for digit in tick.digits:
-                self.key(digit.digit, digit.duration_ms, tick.inbound_position)
             self._link.send(tick_message(tick))
         bye, said = self._good_bye, self._said
         if bye and not said.done() and self._media.has_played(bye.epoch, bye.position):
             said.set_result(bye.reason)
 
     def key(self, digit: str, duration_ms: int, position: int | None = None) -> None:
-        """The caller pressed a key."""
+        """The caller pressed a key; while no worker has the call it waits for the next one."""
+        at = self._position if position is None else position
+        pressed = Dtmf(position=at, digit=digit, duration_ms=duration_ms)
         if self._link is not None and self._is_held:
-            at = self._position if position is None else position
-            self._link.send(Dtmf(position=at, digit=digit, duration_ms=duration_ms))
+            self._link.send(pressed)
+        elif len(self._unheard) < MOST_UNHEARD:
+            self._unheard.append(pressed)
+
+    def _tell_unheard(self, link: LinkClient) -> None:
+        for pressed in self._unheard:
+            link.send(replace(pressed, position=self._position))
+        self._unheard.clear()
 
     async def end(self, reason: str) -> None:
         """Tell the worker that the call is over, and take its last context and events."""
@@ -229,6 +239,8 @@ class Conversation:
             case Ready():
                 self.call = self.call.on_voice(VoiceEvent.TAKEN)
                 self._taken.set_result(None)
+                if self._link is not None:
+                    self._tell_unheard(self._link)
             case Hangup() if self._is_held:
                 self._good_bye = message
             case Hangup():

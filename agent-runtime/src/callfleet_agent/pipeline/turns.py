@@ -58,6 +58,8 @@ class Turns(FrameProcessor):
         self._foresee = foresee
         self._channel = conversation.channel
         self._listen: Listen | None = None
+        # Keys that came before the first Listen: pressed while another worker lost the call.
+        self._early: list[str] | None = []
         self._keys = KeyCollector(1, 1)
         self._silent_ticks: int | None = None
         self._utterance: Utterance | None = None
@@ -82,6 +84,7 @@ class Turns(FrameProcessor):
                 await self._key(frame.digit)
             case ListenFrame():
                 self._begin_listening(frame.listen)
+                await self._take_early()
             case PlayedFrame():
                 self._silent_ticks = 0
             case TickFrame():
@@ -179,8 +182,16 @@ class Turns(FrameProcessor):
         given: Input = NoMatch() if seen.text is None else Heard(seen.text, seen.confidence)
         await self._turn(given, timing)
 
+    async def _take_early(self) -> None:
+        if self._listen is not None and self._early is not None:
+            early, self._early = self._early, None
+            for digit in early:
+                await self._key(digit)
+
     async def _key(self, digit: str) -> None:
         if self._listen is None:
+            if self._early is not None:
+                self._early.append(digit)
             return
         if self._playout.speaking:
             await self._interrupt()

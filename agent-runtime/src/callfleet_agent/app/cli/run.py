@@ -16,7 +16,7 @@ Then, on another terminal:
 """
 
 
-@click.command(epilog=_EPILOG)
+@click.command(epilog=_EPILOG, short_help="Answer calls on this machine, as a manifest says.")
 @click.argument("manifest", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--bind", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=5060, show_default=True, help="SIP port, UDP and TCP.")
