@@ -53,3 +53,5 @@ EMBEDDED = (Engine.SPHINX, Engine.ESPEAK, Engine.SILERO, Engine.RULES)
 HOSTED = (Engine.OPENAI, Engine.ELEVENLABS)
 WITH_GPU = (Engine.VLLM, Engine.LLAMACPP, Engine.WHISPER)
 SPEAKING = tuple(engine for engine, stages in STAGES.items() if Stage.TTS in stages)
+OURS = (Engine.WHISPER, Engine.VOSK, Engine.PIPER)  # servers of our own image
+PUBLIC = (Engine.VLLM, Engine.LLAMACPP)  # servers of other projects' images
