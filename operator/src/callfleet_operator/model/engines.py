@@ -46,7 +46,7 @@ STAGES: dict[Engine, tuple[Stage, ...]] = {
     Engine.ESPEAK: (Stage.TTS,),
     Engine.SILERO: (Stage.VAD,),
     Engine.RULES: (Stage.LLM,),
-    Engine.OPENAI: (Stage.LLM,),
+    Engine.OPENAI: (Stage.LLM, Stage.ASR, Stage.TTS),
     Engine.ELEVENLABS: (Stage.TTS,),
 }
 EMBEDDED = (Engine.SPHINX, Engine.ESPEAK, Engine.SILERO, Engine.RULES)

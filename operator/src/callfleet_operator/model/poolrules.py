@@ -86,8 +86,16 @@ RULES: tuple[Rule, ...] = (
         ),
     ),
     Rule(
+        cel="self.engine != 'openai' || !has(self.stage) || self.stage in ['llm', 'asr', 'tts']",
+        message="must be llm, asr or tts for openai",
+        field_path=".stage",
+        holds=lambda p: (
+            p.engine is not Engine.OPENAI or p.stage is None or p.stage in STAGES[Engine.OPENAI]
+        ),
+    ),
+    Rule(
         cel=(
-            "!has(self.stage) || self.engine == 'vllm' || self.stage == {"
+            "!has(self.stage) || self.engine in ['vllm', 'openai'] || self.stage == {"
             + ", ".join(f"'{engine}': '{stage}'" for engine, stage in _ONE_STAGE.items())
             + "}[self.engine]"
         ),

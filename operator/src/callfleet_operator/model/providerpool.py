@@ -80,7 +80,7 @@ class ProviderPoolSpec(Model):
     )
     stage: Stage | None = Field(
         default=None,
-        description="What the engine does: asr, llm, tts or vad. Needed for vllm only.",
+        description="What the engine does: asr, llm, tts or vad. Needed for vllm; llm for openai.",
     )
     model: InferenceModel | None = Field(
         default=None, description="The model that the engine loads."
