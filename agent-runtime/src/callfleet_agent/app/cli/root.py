@@ -3,6 +3,8 @@
 import click
 
 from callfleet_agent.app.cli.call import call
+from callfleet_agent.app.cli.engine_probe import engine_probe
+from callfleet_agent.app.cli.model import model
 from callfleet_agent.app.cli.run import run
 from callfleet_agent.app.cli.serve import serve
 from callfleet_agent.app.cli.version import version
@@ -25,5 +27,6 @@ def callfleet() -> None:
     """
 
 
-for command in (run, call, serve, version, worker):
+serve.add_command(engine_probe)
+for command in (run, call, serve, model, version, worker):
     callfleet.add_command(command)
