@@ -51,11 +51,13 @@ class Installation:
         return path
 
     @contextmanager
-    def operator(self) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
+    def operator(self, **changes: object) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
         port = free_port()
         log = (self.folder / f"operator-{port}.log").open("wb")
         child = subprocess.Popen(
-            command("run", "--settings", self.settings(port), "--kubeconfig", self.kubeconfig),
+            command(
+                "run", "--settings", self.settings(port, **changes), "--kubeconfig", self.kubeconfig
+            ),
             stdout=log,
             stderr=log,
         )

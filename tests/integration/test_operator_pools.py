@@ -252,7 +252,7 @@ async def test_a_key_is_followed_and_stays_where_it_belongs(
     """The address is of nobody: the key is read, sent nowhere, and in one Secret only."""
     pool = Pool(client, installation.namespace)
     external = {"baseUrl": "http://127.0.0.1:9", "secretRef": {"name": "key"}}
-    with installation.operator() as (_, port):
+    with installation.operator(resyncSeconds=10) as (_, port):
         await until(lambda: leads(port))
         await pool.apply(engine="openai", external=external)
         await installation.apply(client, providers={"llm": [{"pool": "llm"}]})

@@ -166,7 +166,7 @@ class PoolSettings(Model):
 
     images: dict[Engine, Annotated[str, Field(min_length=1, max_length=512)]] = Field(
         default_factory=dict,
-        description="Image by engine, for pools that name none; needed for vllm and llamacpp.",
+        description="Image by engine, for pools that name none.",
     )
     profiles: Annotated[
         tuple[ResourceProfile, ...], Field(max_length=64), ListOf("map", ("name",))

@@ -15,16 +15,6 @@ LOADER_CURES = {
 }
 
 
-def _not_served(view: PoolView) -> Judgement | None:
-    if view.managed.served:
-        return None
-    return fault(
-        "EngineNotServed",
-        f"this version has no server for {view.spec.engine} yet; run one yourself and give its "
-        "address in spec.external.baseUrl",
-    )
-
-
 def _no_image(view: PoolView) -> Judgement | None:
     if view.managed.image:
         return None
@@ -159,7 +149,6 @@ def _starting(view: PoolView) -> Judgement | None:
 
 
 CHECKS: tuple[Check, ...] = (
-    _not_served,
     _no_image,
     _no_profile,
     _gpus_do_not_fit,
@@ -176,7 +165,7 @@ CHECKS: tuple[Check, ...] = (
     _starting,
 )
 # Nothing is made that could not run: these say what has to be mended first.
-BEFORE_APPLY: tuple[Check, ...] = CHECKS[:6]
+BEFORE_APPLY: tuple[Check, ...] = CHECKS[:5]
 
 
 def _first(view: PoolView, loading: Loading) -> PoolPodView | None:

@@ -90,7 +90,6 @@ class ManagedView:
     progress: ProgressView | None = None
     figures: FiguresView | None = None
     endpoint: str = ""
-    served: bool = True
 
     @property
     def ready(self) -> int:

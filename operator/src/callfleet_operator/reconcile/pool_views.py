@@ -8,23 +8,23 @@ from callfleet_operator.model import ProviderPool
 from callfleet_operator.policies.pool_view import Loading, ManagedView, PoolPodView
 from callfleet_operator.ports.kinds import NODE, POD, Manifest, name_of
 from callfleet_operator.reconcile.applied import Applied
-from callfleet_operator.resources.engines import NOT_SERVED, WIRES
+from callfleet_operator.resources.engines import WIRES
 from callfleet_operator.resources.pools.facts import PoolFacts, hardware
 from callfleet_operator.resources.pools.names import host
-from callfleet_operator.resources.pools.pod import image_of, server_of
+from callfleet_operator.resources.pools.pod import image_of
 
 _BEGINNING = ("ContainerCreating", "PodInitializing")
 
 
 def managed_view(pool: ProviderPool, facts: PoolFacts, applied: Applied) -> ManagedView:
     """What there is of a managed pool, before anything was asked of its pods."""
-    spec, server = pool.spec, server_of(pool, facts)
+    spec = pool.spec
     found = applied.of_pool(POD, pool.metadata.namespace, pool.metadata.name)
     pods = tuple(sorted((pod_view(pod) for pod in found), key=lambda pod: pod.name))
     gpu = hardware(spec, facts.pools).gpu
     resource = gpu.resource_name if gpu is not None else ""
     return ManagedView(
-        image=image_of(pool, facts, server),
+        image=image_of(pool, facts),
         replicas=sum(not pod.ending for pod in pods),
         pods=pods,
         profile_found=spec.profile is None or facts.pools.profile(spec.profile) is not None,
@@ -33,7 +33,6 @@ def managed_view(pool: ProviderPool, facts: PoolFacts, applied: Applied) -> Mana
         gpu_resource=resource,
         gpu_nodes=sum(_offers(node, resource) for node in applied.store.list(NODE)),
         endpoint=WIRES[spec.engine].url(host(pool)),
-        served=spec.engine not in NOT_SERVED,
     )
 
 

@@ -48,7 +48,6 @@ WITH_SECRET = merged(SPEC, {"model": {"credentialsSecretName": "hub"}})
 
 CASES: list[tuple[PoolView, str, str, str, str, str]] = [
     # what is seen, then Ready, Progressing, Degraded, and why
-    (view(served=False), "False", "False", "True", "EngineNotServed", "spec.external.baseUrl"),
     (view(image=""), "False", "False", "True", "ImageNotSet", "set spec.image"),
     (
         view(PROFILED, profile_found=False),

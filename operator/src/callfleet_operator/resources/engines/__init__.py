@@ -27,7 +27,4 @@ WIRES: dict[Engine, Wire] = {
     Engine.PIPER: piper.WIRE,
 }
 
-# Servers of ours that this version does not have yet: their pools say so and run nothing.
-NOT_SERVED: frozenset[Engine] = frozenset({Engine.WHISPER, Engine.VOSK, Engine.PIPER})
-
-__all__ = ["NOT_SERVED", "SERVERS", "WIRES", "Launch", "Server", "Wire"]
+__all__ = ["SERVERS", "WIRES", "Launch", "Server", "Wire"]

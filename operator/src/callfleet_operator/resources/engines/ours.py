@@ -1,6 +1,7 @@
-"""Our own servers: ASRService and TTSService of proto/callfleet/v1 as a role of the agent's image.
+"""Our own servers: ASRService and TTSService of proto/callfleet/v1, `callfleet serve asr|tts`.
 
-docs/design/20261125.live-provider-settings.md has the command line, the paths and the metrics.
+docs/design/20261125.live-provider-settings.md has the command line, the paths and the metrics. The
+image is one that has `callfleet` and the engine.
 """
 
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from .server import Launch, Metrics, Server, Wire
 
 GRPC_PORT, HTTP_PORT = 9090, 8080
+MOST_AT_ONCE = 256
 WIRE = Wire("grpc", GRPC_PORT)
 
 
@@ -27,7 +29,7 @@ def server(role: Role, launch: Launch) -> Server:
         "--engine": str(launch.spec.engine),
         "--model": launch.model,
         **role.options,
-        "--concurrency": str(launch.concurrency),
+        "--concurrency": str(min(MOST_AT_ONCE, launch.concurrency)),
         "--listen": f"0.0.0.0:{GRPC_PORT}",
         "--http": f"0.0.0.0:{HTTP_PORT}",
     }
@@ -41,6 +43,5 @@ def server(role: Role, launch: Launch) -> Server:
         args=tuple(part for pair in options.items() for part in pair),
         environment={"HOME": "/cache"},
         folders=("/cache",),
-        ours=True,
         requests=role.requests,
     )

@@ -52,7 +52,7 @@ class Server:
     """What an engine asks for. Paths are of its HTTP port.
 
     `ready` answers 200 only after a real inference; empty when the engine has no such path, and a
-    probe of ours stands beside it. `ours` says that the image is the agent's. `folders` can be
+    probe of ours stands beside it. `folders` can be
     written to, `shared_memory` is a quantity for /dev/shm, `load_s` how long it may take to load.
     """
 
@@ -66,6 +66,5 @@ class Server:
     folders: tuple[str, ...] = ()
     shared_memory: str = ""
     ready: str = ""
-    ours: bool = False
     load_s: int = 600
     requests: Mapping[str, str] = field(default_factory=dict)

@@ -43,10 +43,11 @@ def leader(pool: ProviderPool) -> str:
     return f"{object_name(name)}-0.{peers_name(name)}.{pool.metadata.namespace}.svc"
 
 
-def image_of(pool: ProviderPool, facts: PoolFacts, server: Server) -> str:
-    """Empty when nobody names one: `policies.pool_status` says so."""
-    named = pool.spec.image or facts.pools.images.get(pool.spec.engine)
-    return named or (facts.agent_image if server.ours else "")
+def image_of(pool: ProviderPool, facts: PoolFacts) -> str:
+    """Empty when nobody names one: `policies.pool_status` says so. The agent's own image has none
+    of the engines, which are large, or under licences that do not mix.
+    """
+    return pool.spec.image or facts.pools.images.get(pool.spec.engine) or ""
 
 
 def pod_template(pool: ProviderPool, facts: PoolFacts) -> dict[str, Any]:
@@ -86,7 +87,7 @@ def _engine(
     asked = pool.spec.nodes is None
     container: dict[str, Any] = {
         "name": "engine",
-        "image": image_of(pool, facts, server),
+        "image": image_of(pool, facts),
         "imagePullPolicy": "IfNotPresent",
         "args": list(server.args),
         "env": [{"name": key, "value": value} for key, value in sorted(server.environment.items())],
@@ -146,9 +147,12 @@ def _probe(pool: ProviderPool, facts: PoolFacts, server: Server) -> dict[str, An
 
 
 def _ending(server: Server) -> dict[str, Any]:
-    """Answers when no request runs any more: until then no container is told to end."""
-    port = server.http_port if server.ready else PROBE_PORT
-    return {"httpGet": {"path": "/drain", "port": port, "scheme": "HTTP"}}
+    """Before a container is told to end: a probe of ours answers when no request runs any more; a
+    server of ours ends its streams by itself, once clients have heard that it goes.
+    """
+    if server.ready:
+        return {"exec": {"command": ["sleep", str(_BEFORE_END_S)]}}
+    return {"httpGet": {"path": "/drain", "port": PROBE_PORT, "scheme": "HTTP"}}
 
 
 def _get(path: str, port: int, *, failures: int, every: int = _PROBE_EVERY_S) -> dict[str, Any]:

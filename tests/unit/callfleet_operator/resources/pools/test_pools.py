@@ -32,7 +32,11 @@ LLAMA: dict[str, Any] = {
     "image": "llama:1",
     "model": {"uri": "hf://org/repo/q4.gguf@main", "cache": {"size": "5Gi"}},
 }
-WHISPER: dict[str, Any] = {"engine": "whisper", "model": {"uri": "s3://models/small"}}
+WHISPER: dict[str, Any] = {
+    "engine": "whisper",
+    "image": "whisper:1",
+    "model": {"uri": "s3://models/small"},
+}
 
 
 def pool(**spec: Any) -> ProviderPool:
@@ -213,7 +217,8 @@ class TestLlamaCpp:
 class TestOurs:
     def test_whisper_on_cpu(self) -> None:
         engine = container("engine", **WHISPER, language="en")
-        assert engine["image"] == "agent:1"
+        assert engine["image"] == "whisper:1"
+        assert engine["lifecycle"]["preStop"] == {"exec": {"command": ["sleep", "5"]}}
         assert engine["command"] == ["callfleet", "serve", "asr"]
         assert argument(engine, "--compute-type") == "int8"
         assert argument(engine, "--language") == "en"
