@@ -199,7 +199,7 @@ def container(name: str) -> Manifest:
 async def test_why_it_does_not_run(installation: Installation, client: KubeClient) -> None:
     pools = {
         name: Pool(client, installation.namespace, name)
-        for name in ("noimage", "noprofile", "nosecret", "node", "gpu", "broken", "ours")
+        for name in ("noimage", "noprofile", "nosecret", "node", "gpu", "broken")
     }
     with installation.operator() as (_, port):
         await until(lambda: leads(port))
@@ -244,6 +244,43 @@ async def test_why_it_does_not_run(installation: Installation, client: KubeClien
         await pools["broken"].says("ModelChecksum")
         assert (await pools["broken"].condition("ModelCached"))[:2] == ("False", "Checksum")
         assert "correct spec.model.checksum" in (await pools["broken"].condition())[2]
+
+
+async def test_a_cache_that_is_too_small(installation: Installation, client: KubeClient) -> None:
+    pool = Pool(client, installation.namespace)
+    with installation.operator() as (_, port):
+        await until(lambda: leads(port))
+        await pool.apply(**LLM)
+        await pool.says("Pending")
+        last = '{"reason": "NoRoom", "message": "7.1 GiB are needed, 4.9 GiB are free"}'
+        ended = {"exitCode": 1, "message": last, "startedAt": None, "finishedAt": None}
+        words = container("model") | {"state": {"terminated": ended}}
+        await pool.pod(ready=False, initContainerStatuses=[words])
+        await pool.says("ModelNoRoom")
+        assert "raise spec.model.cache.size" in (await pool.condition())[2]
+
+
+async def test_a_chain_without_a_member_for_its_stage(
+    installation: Installation, client: KubeClient
+) -> None:
+    pool = Pool(client, installation.namespace)
+    with installation.operator() as (_, port):
+        await until(lambda: leads(port))
+        await pool.apply(engine="rules")
+        await pool.says("Embedded")
+        await installation.apply(client, providers={"asr": [{"pool": "llm"}]})
+
+        async def told() -> bool:
+            agent = await client.get(VOICE_AGENT, installation.namespace, "card-line") or {}
+            found = {c["type"]: c for c in (agent.get("status") or {}).get("conditions") or ()}
+            providers = found.get("ProvidersReady") or {"reason": "", "message": ""}
+            place = "spec.providers.asr[0].pool"
+            return providers["reason"] == "WrongStage" and place in providers["message"]
+
+        await until(told)
+        found = await live(client, installation.namespace)
+        assert found is not None
+        assert found.asr == ()
 
 
 async def test_a_key_is_followed_and_stays_where_it_belongs(
