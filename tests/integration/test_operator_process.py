@@ -1,6 +1,7 @@
 """The operator's process on a real kube-apiserver: started, killed, started twice, badly set up."""
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 import running_operator
 from callfleet_operator.kube.client import KubeClient
