@@ -31,7 +31,13 @@ FACTS = PoolFacts(
     "callfleet-system",
     "registry.example/callfleet/agent:1",
     pools=PoolSettings.model_validate(
-        {"profiles": [PROFILE], "images": {"vllm": "registry.example/vllm:1"}}
+        {
+            "profiles": [PROFILE],
+            "images": {
+                engine: f"registry.example/{engine}:1"
+                for engine in ("vllm", "whisper", "vosk", "piper")
+            },
+        }
     ),
     metrics_cidrs=("10.3.0.0/24",),
 )
@@ -113,7 +119,6 @@ def test_pods_of_the_template_pass_the_restricted_level(
         "template"
     ]
     template["spec"].pop("runtimeClassName", None)  # the class itself is not installed here
-    template["spec"]["containers"][0]["image"] = "registry.example/engine:1"
     template["metadata"]["labels"]["apps.kubernetes.io/pod-index"] = "0"
     pod = {
         "apiVersion": "v1",
