@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 from uuid import UUID
 
 import pytest
@@ -22,6 +23,14 @@ from callfleet_agent.session.identifiers import uuid7
 from callfleet_agent.storage.database import Database, DatabaseSettings
 from callfleet_agent.storage.schema import migrate
 from callfleet_agent.storage.sealing import Sealer
+
+
+class Server(Protocol):
+    """A store that listens, or a database of one."""
+
+    @property
+    def url(self) -> str: ...
+
 
 KEYS = {"k1": bytes(range(32)), "k2": bytes(range(32, 64))}
 INDEX_KEY = bytes(range(64, 96))

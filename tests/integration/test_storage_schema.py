@@ -1,6 +1,7 @@
 """The schema on a real PostgreSQL: up, down, as SQLAlchemy sees it, and by months."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -14,12 +15,12 @@ from callfleet_agent.storage.database import Database
 from callfleet_agent.storage.schema import migrate
 from callfleet_agent.storage.tables import metadata
 from callfleet_agent.storage.upkeep import Retention, apply_retention, make_partitions
-from stores import database
+from stores import Server, database
 
 NOVEMBER = datetime(2026, 11, 15, 12, tzinfo=UTC)
 
 
-async def scalars(connected: Database, sql: str) -> list[object]:
+async def scalars(connected: Database, sql: str) -> list[Any]:
     async with connected.transaction() as connection:
         return list((await connection.execute(text(sql))).scalars())
 
@@ -42,7 +43,7 @@ def call(at: datetime, session_id: UUID | None = None) -> str:
     )
 
 
-async def test_down_takes_away_all_that_up_made_and_up_again_makes_it(postgres) -> None:
+async def test_down_takes_away_all_that_up_made_and_up_again_makes_it(postgres: Server) -> None:
     async with database(postgres.url) as connected:
         await migrate(connected)
         made = await relations(connected)
@@ -57,8 +58,8 @@ async def test_down_takes_away_all_that_up_made_and_up_again_makes_it(postgres) 
         assert not await scalars(connected, "SELECT 1 FROM callfleet_platform_version OFFSET 1")
 
 
-async def test_the_tables_are_what_sqlalchemy_sees(postgres) -> None:
-    def is_copy_for_a_partition(difference: object) -> bool:
+async def test_the_tables_are_what_sqlalchemy_sees(postgres: Server) -> None:
+    def is_copy_for_a_partition(difference: Any) -> bool:
         """PostgreSQL keeps a foreign key for each partition that is referred to."""
         match difference:
             case ("remove_fk", constraint):
@@ -94,7 +95,7 @@ async def test_the_tables_are_what_sqlalchemy_sees(postgres) -> None:
         " SELECT session_id, 'CARD_INQUIRY', 'MAYBE' FROM call_sessions",
     ],
 )
-async def test_the_database_refuses_what_breaks_a_rule(postgres, statement) -> None:
+async def test_the_database_refuses_what_breaks_a_rule(postgres: Server, statement: str) -> None:
     async with database(postgres.url) as connected:
         await migrate(connected)
         await run(connected, call(NOVEMBER))
@@ -103,7 +104,7 @@ async def test_the_database_refuses_what_breaks_a_rule(postgres, statement) -> N
             await run(connected, statement)
 
 
-async def test_a_change_of_a_call_renews_its_time(postgres) -> None:
+async def test_a_change_of_a_call_renews_its_time(postgres: Server) -> None:
     async with database(postgres.url) as connected:
         await migrate(connected)
         await run(connected, call(NOVEMBER))
@@ -114,7 +115,7 @@ async def test_a_change_of_a_call_renews_its_time(postgres) -> None:
         assert await scalars(connected, "SELECT updated_at FROM call_sessions") > before
 
 
-async def test_a_call_goes_to_its_month_and_another_id_to_the_rest(postgres) -> None:
+async def test_a_call_goes_to_its_month_and_another_id_to_the_rest(postgres: Server) -> None:
     async with database(postgres.url) as connected:
         await migrate(connected)
         assert await make_partitions(connected, NOVEMBER) == 0
@@ -132,7 +133,9 @@ async def test_a_call_goes_to_its_month_and_another_id_to_the_rest(postgres) -> 
         ]
 
 
-async def test_a_month_whose_calls_are_in_the_rest_is_told_and_nothing_is_lost(postgres) -> None:
+async def test_a_month_whose_calls_are_in_the_rest_is_told_and_nothing_is_lost(
+    postgres: Server,
+) -> None:
     async with database(postgres.url) as connected:
         await migrate(connected)
         await run(connected, call(NOVEMBER))
@@ -141,7 +144,9 @@ async def test_a_month_whose_calls_are_in_the_rest_is_told_and_nothing_is_lost(p
         assert await scalars(connected, "SELECT count(*) FROM call_sessions") == [1]
 
 
-async def test_retention_drops_old_months_and_deletes_old_rows_and_nothing_else(postgres) -> None:
+async def test_retention_drops_old_months_and_deletes_old_rows_and_nothing_else(
+    postgres: Server,
+) -> None:
     kept = Retention(calls=timedelta(days=30))
     later = NOVEMBER + timedelta(days=75)  # the end of January
     young_in_old_month = uuid7(int((NOVEMBER + timedelta(days=20)).timestamp() * 1000), 1)

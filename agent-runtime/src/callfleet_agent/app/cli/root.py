@@ -5,6 +5,7 @@ import click
 from callfleet_agent.app.cli.call import call
 from callfleet_agent.app.cli.run import run
 from callfleet_agent.app.cli.serve import serve
+from callfleet_agent.app.cli.storage import storage
 from callfleet_agent.app.cli.version import version
 from callfleet_agent.app.cli.worker import worker
 
@@ -25,5 +26,5 @@ def callfleet() -> None:
     """
 
 
-for command in (run, call, serve, version, worker):
+for command in (run, call, serve, storage, version, worker):
     callfleet.add_command(command)
