@@ -75,7 +75,7 @@ def program(name: str, *folders: str) -> Path:
         candidates += sorted(Path("/").glob(f"{folder}/{name}"), reverse=True)
     if not candidates:
         pytest.skip(f"{name} is not installed here (Debian: postgresql, redis-server)")
-    return candidates[0].resolve()
+    return candidates[0]
 
 
 class KillableServer:
@@ -88,11 +88,16 @@ class KillableServer:
     def start(self) -> None:
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, stdout=log, stderr=log, cwd=self._folder, start_new_session=True
+                [str(program("setpriv")), "--pdeathsig", "KILL", *self._command],
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
+                start_new_session=True,
             )
         deadline = time.monotonic() + 30
         while subprocess.run(self._ready, check=False, capture_output=True).returncode:
-            assert time.monotonic() < deadline, (self._folder / "log").read_text()[-2000:]
+            failed = self._process.poll() is not None or time.monotonic() > deadline
+            assert not failed, (self._folder / "log").read_text(errors="replace")[-2000:]
             time.sleep(0.05)
 
     def kill(self) -> None:
@@ -106,7 +111,7 @@ class KillableServer:
 @contextmanager
 def killable_postgres() -> Iterator[tuple[KillableServer, str]]:
     """A PostgreSQL of the test's own, with fsync as in life; and its URL."""
-    initdb = program("initdb", "usr/lib/postgresql/*/bin")
+    initdb = program("initdb", "usr/lib/postgresql/*/bin").resolve()
     user = ("postgres" if _known("postgres") else "nobody") if os.geteuid() == 0 else None
     become: list[str] = []
     folder = Path(tempfile.mkdtemp(prefix="callfleet-postgres-"))
