@@ -2,11 +2,12 @@
 
 from uuid import UUID, uuid4
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from callfleet_agent.journal.entry import Entry, Weight, entries_in, framed
 
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 entries = st.builds(
     Entry,
     sequence=st.integers(0, 2**64 - 1),
@@ -18,12 +19,14 @@ entries = st.builds(
 )
 
 
+@unhurried
 @given(st.lists(entries, max_size=5))
 def test_what_is_written_is_read(written: list[Entry]) -> None:
     data = b"".join(map(framed, written))
     assert [entry for entry, _ in entries_in(data)] == written
 
 
+@unhurried
 @given(st.lists(entries, min_size=1, max_size=4), st.data())
 def test_what_a_crash_cut_short_costs_the_last_entry_only(
     written: list[Entry], data: st.DataObject
@@ -33,6 +36,7 @@ def test_what_a_crash_cut_short_costs_the_last_entry_only(
     assert [entry for entry, _ in entries_in(whole[:cut])] == written[:-1]
 
 
+@unhurried
 @given(entries, st.data())
 def test_a_changed_byte_is_noticed(entry: Entry, data: st.DataObject) -> None:
     whole = bytearray(framed(entry))
@@ -40,6 +44,7 @@ def test_a_changed_byte_is_noticed(entry: Entry, data: st.DataObject) -> None:
     assert [found for found, _ in entries_in(bytes(whole))] != [entry]
 
 
+@unhurried
 @given(st.binary(max_size=300))
 def test_no_bytes_break_the_reader(data: bytes) -> None:
     for _, after in entries_in(data):
