@@ -17,7 +17,7 @@ from google.rpc.status_pb2 import Status
 from callfleet.v1 import banking_pb2 as bank_pb
 from callfleet.v1 import banking_pb2_grpc, common_pb2, context_pb2_grpc, session_pb2_grpc
 from callfleet.v1 import session_pb2 as session_pb
-from callfleet_agent.app.platform import STORED, Platform, PlatformSettings
+from callfleet_agent.app.platform import Platform, PlatformSettings
 from callfleet_agent.storage.sealing import make_keys
 from fakes.bank import FakeBank
 from identities import AGENT, ISSUER, SERVICE, Authority, Tokens, channel
@@ -123,7 +123,7 @@ async def rigged(folder: Path, database: str, redis: str, **settings: Any) -> As
     async with AsyncExitStack() as stack:
         bank = await stack.enter_async_context(FakeBank())
         given = {
-            "roles": STORED,
+            "roles": ("session-manager", "context-store", "banking"),
             "tls": server.certificate.parent,
             "token_keys": tokens.path,
             "token_issuer": ISSUER,

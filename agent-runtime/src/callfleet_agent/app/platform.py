@@ -49,8 +49,12 @@ from callfleet_agent.storage.transactions import PostgresTransactions
 SESSION_MANAGER: Final = "session-manager"
 CONTEXT_STORE: Final = "context-store"
 BANKING: Final = "banking"
-STORED: Final = (SESSION_MANAGER, CONTEXT_STORE, BANKING)
-ROLES: Final = STORED
+LLM: Final = "llm"
+CONNECTOR: Final = "ai-voice-connector"
+STORED: Final = (SESSION_MANAGER, CONTEXT_STORE, BANKING, LLM)
+ROLES: Final = (*STORED, "vad", "asr", "tts", CONNECTOR)
+SPOKEN: Final = ("vad", "asr", "tts", LLM, CONNECTOR)
+BANKED: Final = (BANKING, LLM, CONNECTOR)
 _ASK_AGAIN_S: Final = 5.0
 _log = logging.getLogger(__name__)
 
@@ -76,6 +80,8 @@ class PlatformSettings:
     per_minute: float = 100.0
     burst: float = 20.0
     agents_per_minute: float = 6000.0
+    calls: int = 20
+    bank_name: str = "Example Bank"
 
     def __post_init__(self) -> None:
         unknown = set(self.roles) - set(ROLES)
@@ -86,8 +92,9 @@ class PlatformSettings:
             raise SettingsError(
                 "--database-url, --redis-url and --sealing-keys are needed for what is kept"
             )
-        if BANKING in self.roles and not self.bank_url:
-            raise SettingsError("--bank-url is needed for banking")
+        for role in sorted(set(self.roles) & set(BANKED)):
+            if not self.bank_url:
+                raise SettingsError(f"--bank-url is needed for {role}")
 
     @property
     def limits(self) -> Limits:
@@ -158,7 +165,7 @@ def stored_parts(settings: PlatformSettings, stores: Stores, bank: HttpBank | No
                 context_store.READERS,
             )
         )
-    if bank is not None:
+    if bank is not None and BANKING in settings.roles:
         transactions = stores.transactions()
         parts.append(
             Part(
@@ -192,7 +199,7 @@ class Platform:
             if settings.redis_url:
                 cache = await stack.enter_async_context(Cache(settings.redis_url))
                 self.metrics.watch(cache)
-            database, parts = await self._stored(stack, cache)
+            database, parts = await self._served(stack, cache)
             edge = self._edge(parts, cache)
             server = ServiceServer(
                 parts, edge, server_credentials(TlsFiles.in_folder(settings.tls))
@@ -213,28 +220,41 @@ class Platform:
             _log.info("the services are up", extra={"roles": list(settings.roles)})
             yield self
 
-    async def _stored(
+    async def _served(
         self, stack: AsyncExitStack, cache: Cache | None
     ) -> tuple[Database | None, list[Part]]:
+        """The store where there is one, and the services of the roles."""
         settings = self.settings
-        if cache is None or settings.sealing_keys is None:
-            return None, []
-        sealer = read_keys(settings.sealing_keys)
-        database = await stack.enter_async_context(
-            Database(DatabaseSettings(url=settings.database_url, pool=settings.database_pool))
-        )
-        bank: HttpBank | None = None
-        if BANKING in settings.roles:
-            bank = HttpBank(
-                HttpBankSettings(
-                    url=settings.bank_url,
-                    token_file=settings.bank_token,
-                    ca_file=settings.bank_ca,
-                )
+        bank = await self._bank(stack)
+        stores: Stores | None = None
+        parts: list[Part] = []
+        if cache is not None and settings.database_url and settings.sealing_keys is not None:
+            sealer = read_keys(settings.sealing_keys)
+            database = await stack.enter_async_context(
+                Database(DatabaseSettings(url=settings.database_url, pool=settings.database_pool))
             )
-            stack.push_async_callback(bank.close)
-        stores = Stores(database, cache, sealer)
-        return database, stored_parts(settings, stores, bank)
+            stores = Stores(database, cache, sealer)
+            parts += stored_parts(settings, stores, bank)
+        if set(settings.roles) & set(SPOKEN):
+            from callfleet_agent.app.platform_speech import SpeechParts
+
+            speech = await stack.enter_async_context(SpeechParts(settings, stores, bank))
+            parts += speech.parts
+        return (stores.database if stores else None), parts
+
+    async def _bank(self, stack: AsyncExitStack) -> HttpBank | None:
+        settings = self.settings
+        if not settings.bank_url:
+            return None
+        bank = HttpBank(
+            HttpBankSettings(
+                url=settings.bank_url,
+                token_file=settings.bank_token,
+                ca_file=settings.bank_ca,
+            )
+        )
+        stack.push_async_callback(bank.close)
+        return bank
 
     def _edge(self, parts: Iterable[Part], cache: Cache | None) -> Edge:
         readers: dict[str, Any] = {}

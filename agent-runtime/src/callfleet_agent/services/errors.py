@@ -69,3 +69,7 @@ class InvalidRequestError(RequestError):
     def __init__(self, *violations: Violation) -> None:
         super().__init__("INVALID_REQUEST", "the request is not valid")
         self.violations = violations
+
+
+class EngineFailedError(Exception):
+    """An engine could not do its work: the same request may succeed later."""

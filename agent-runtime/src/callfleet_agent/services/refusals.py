@@ -34,6 +34,7 @@ from callfleet_agent.context.errors import (
 )
 from callfleet_agent.services.correlation import METADATA
 from callfleet_agent.services.errors import (
+    EngineFailedError,
     InvalidRequestError,
     NotFoundError,
     OverloadedError,
@@ -176,6 +177,12 @@ _TRANSLATIONS: Final[tuple[tuple[type[Exception], Callable[[Any], Refusal]], ...
     (TooManyRequestsError, _too_many),
     (InvalidRequestError, _invalid),
     (OverloadedError, _overloaded),
+    (
+        EngineFailedError,
+        _plain(
+            Code.UNAVAILABLE, "ENGINE_FAILED", _SERVICE, retryable=True, message="an engine failed"
+        ),
+    ),
     (NotFoundError, _plain(Code.NOT_FOUND, "")),
     (WrongStateError, _plain(Code.FAILED_PRECONDITION, "")),
     (SessionNotFoundError, _plain(Code.NOT_FOUND, "SESSION_NOT_FOUND", field="session_id")),

@@ -7,9 +7,11 @@ import click
 
 from callfleet_agent.app.cli.exits import explained
 
-ROLES = ("session-manager", "context-store", "banking")
+ROLES = (
+    "session-manager", "context-store", "banking", "llm", "vad", "asr", "tts", "ai-voice-connector",
+)  # fmt: skip
 _EPILOG = """\b
-Roles: session-manager context-store banking.
+Roles: session-manager context-store banking llm vad asr tts ai-voice-connector.
 Example:
   callfleet serve session-manager context-store --sealing-keys /etc/callfleet/sealing \\
       --database-url postgresql://callfleet@db/callfleet --redis-url redis://cache/0
@@ -62,6 +64,10 @@ Example:
     show_default=True,
     help="Requests a minute for each agent's pods together.",
 )
+@click.option(
+    "--calls", default=20, show_default=True, help="Conversations at most, for ai-voice-connector."
+)
+@click.option("--bank-name", default="Example Bank", show_default=True, help="As it is spoken.")
 def platform(**options: object) -> None:
     """Serve ROLEs over gRPC until SIGTERM; requests in progress end before the process does."""
     from callfleet_agent.app.platform import PlatformSettings, run_platform

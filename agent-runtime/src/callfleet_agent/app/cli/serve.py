@@ -37,7 +37,7 @@ class _Serve(click.Group):
 @click.group(cls=_Serve)
 def serve() -> None:
     """Run one of the platform's processes in the foreground: a command below, or one or several
-    of the roles session-manager, context-store and banking (see `callfleet serve platform --help`).
+    of the platform's roles, such as session-manager (see `callfleet serve platform --help`).
     """
 
 
