@@ -33,6 +33,7 @@ from callfleet_agent.dialog import (
     HangUp,
     Heard,
     Input,
+    Keyed,
     Memory,
     QueryCardDelivery,
     Say,
@@ -178,8 +179,8 @@ class RuleAnswerer:
         """The answer, sentence by sentence; it is remembered before its end is told."""
         memory, version = await self._memory(session_id)
         said: list[str] = []
-        finish, given = Finish.STOP, Heard(_plain(text))
-        pending: list[Input] = [given]
+        finish = Finish.STOP
+        pending: list[Input] = [_input_of(text)]
         while pending:
             step = self._dialog.step(memory, pending.pop(0))
             memory = step.memory
@@ -252,12 +253,9 @@ class RuleAnswerer:
         return Authenticated(Verdict(verdict.status.value), verdict.customer_id)
 
 
-def _plain(text: str) -> str:
-    """Words as a recogniser would give them: digits spoken, nothing but letters."""
-    spoken = re.sub(r"\d", lambda found: f" {_DIGITS[int(found[0])]} ", text.lower())
-    return " ".join(re.sub(r"[^a-z' ]+", " ", spoken).split())
-
-
-_DIGITS: Final = (
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
-)  # fmt: skip
+def _input_of(text: str) -> Input:
+    """Digits are as good as keys; anything else is words as a recogniser would give them."""
+    digits = re.sub(r"[\s-]", "", text)
+    if digits.isascii() and digits.isdecimal():
+        return Keyed(digits)
+    return Heard(" ".join(re.sub(r"[^a-z' ]+", " ", text.lower()).split()))

@@ -9,7 +9,8 @@ and around all of it, errors become statuses. A refusal at any step carries the 
 """
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -131,35 +132,41 @@ class _Door:
         finally:
             visit.over()
 
-    async def _unary_stream(self, raw: bytes, context: Context) -> AsyncIterator[Any]:
-        visit = _Visit(self._edge, self._rpc, context)
+    async def _unary_stream(self, raw: bytes, context: Context) -> None:
         message = self._parsed(raw)
-        try:
-            with visit.correlated_by(getattr(message, "correlation_id", "")):
-                await visit.enter()
-                request = self._request(message)
-                async for response in self._inner.unary_stream(request, context):
-                    yield visit.stamped(response)
-                visit.leave(None)
-        except Exception as error:
-            await visit.refuse(error)
-        finally:
-            visit.over()
 
-    async def _stream_stream(
-        self, raws: AsyncIterator[bytes], context: Context
-    ) -> AsyncIterator[Any]:
-        visit = _Visit(self._edge, self._rpc, context)
+        def responses() -> AsyncGenerator[Any, None]:
+            answers: AsyncGenerator[Any, None] = self._inner.unary_stream(
+                self._request(message), context
+            )
+            return answers
 
+        await self._stream(context, getattr(message, "correlation_id", ""), responses)
+
+    async def _stream_stream(self, raws: AsyncIterator[bytes], context: Context) -> None:
         async def requests() -> AsyncIterator[Any]:
             async for raw in raws:
                 yield self._request(self._parsed(raw))
 
+        def responses() -> AsyncGenerator[Any, None]:
+            answers: AsyncGenerator[Any, None] = self._inner.stream_stream(requests(), context)
+            return answers
+
+        await self._stream(context, "", responses)
+
+    async def _stream(
+        self, context: Context, claimed: str, responses: Callable[[], AsyncGenerator[Any, None]]
+    ) -> None:
+        """Written by hand, so that a client that goes away stops the work in this task at once;
+        gRPC leaves a generator to the garbage collector. A client that does not read is waited
+        for: `write` returns when there is room."""
+        visit = _Visit(self._edge, self._rpc, context)
         try:
-            with visit.correlated_by(""):
+            with visit.correlated_by(claimed):
                 await visit.enter()
-                async for response in self._inner.stream_stream(requests(), context):
-                    yield visit.stamped(response)
+                async with aclosing(responses()) as answers:
+                    async for response in answers:
+                        await context.write(visit.stamped(response))
                 visit.leave(None)
         except Exception as error:
             await visit.refuse(error)
