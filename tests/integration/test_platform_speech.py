@@ -133,13 +133,18 @@ async def test_asr_understands_and_says_when_it_does_not(rig: Rig) -> None:
     nothing = [one async for one in asr.RecognizeSpeech(iter(silence), metadata=tokens(rig))]
     stages = common_pb2.ProviderSelectionRequest
     chosen = await asr.SelectProvider(
-        stages(stage=2, provider="gone", fallbacks=["sphinx"]), metadata=tokens(rig)
+        stages(stage=common_pb2.PROVIDER_STAGE_ASR, provider="gone", fallbacks=["sphinx"]),
+        metadata=tokens(rig),
     )
     unknown = await refused(
-        asr.SelectProvider(stages(stage=2, provider="gone"), metadata=tokens(rig))
+        asr.SelectProvider(
+            stages(stage=common_pb2.PROVIDER_STAGE_ASR, provider="gone"), metadata=tokens(rig)
+        )
     )
     other = await refused(
-        asr.SelectProvider(stages(stage=3, provider="sphinx"), metadata=tokens(rig))
+        asr.SelectProvider(
+            stages(stage=common_pb2.PROVIDER_STAGE_LLM, provider="sphinx"), metadata=tokens(rig)
+        )
     )
 
     finals = [one for one in results if one.kind != asr_pb2.RecognitionResult.KIND_PARTIAL]

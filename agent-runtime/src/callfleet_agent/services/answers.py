@@ -63,7 +63,7 @@ def context_message(context: ConversationContext) -> context_pb2.ConversationCon
     return context_pb2.ConversationContext(
         context_id=str(context.context_id),
         session_id=str(context.session_id),
-        conversation_history=[_exchange(exchange) for exchange in context.history],
+        conversation_history=[exchange_message(exchange) for exchange in context.history],
         current_intent=context.current_intent,
         customer_data=structure(context.customer_data),
         last_updated=moment(context.last_updated),
@@ -72,7 +72,8 @@ def context_message(context: ConversationContext) -> context_pb2.ConversationCon
     )
 
 
-def _exchange(exchange: Exchange) -> context_pb2.ConversationMessage:
+def exchange_message(exchange: Exchange) -> context_pb2.ConversationMessage:
+    """One exchange."""
     return context_pb2.ConversationMessage(
         role=_ROLES[exchange.speaker],
         content=exchange.content,
