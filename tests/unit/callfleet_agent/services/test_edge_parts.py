@@ -2,6 +2,7 @@
 
 import logging
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import grpc
@@ -124,7 +125,7 @@ def test_times_that_are_none_are_refused(seconds: int) -> None:
 
 
 def test_structures_have_a_depth() -> None:
-    deep: dict[str, object] = {}
+    deep: dict[str, Any] = {}
     for _ in range(9):
         deep = {"a": deep}
     structure = Struct()
