@@ -23,6 +23,7 @@ from callfleet.v1 import session_pb2 as session_pb
 from callfleet_agent.app.cli.platform import ROLES as NAMED_ROLES
 from callfleet_agent.app.platform import ROLES
 from fakes.bank import Fault
+from identities import AGENT
 from platform_rig import PHONE, Rig, proof, rigged
 from stores import Server, migrated
 
@@ -238,6 +239,10 @@ async def test_health_and_reflection_need_a_certificate_and_no_token(rig: Rig) -
     name = "callfleet.v1.SessionManagerService"
     answer = await health.Check(health_pb2.HealthCheckRequest(service=name), timeout=5)
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
+    watching = health.Watch(health_pb2.HealthCheckRequest(service=name))
+    first = await asyncio.wait_for(anext(aiter(watching)), 5)
+    assert first.status == health_pb2.HealthCheckResponse.SERVING
+    watching.cancel()
 
     files = rig.agent
     credentials = grpc.ssl_channel_credentials(
@@ -259,6 +264,20 @@ async def test_a_bank_that_answers_nonsense_is_the_dependencys_fault(rig: Rig) -
     refused = await rig.refused(rig.banking.AuthenticateCustomer, proof(session))
     assert refused.code is grpc.StatusCode.INTERNAL
     assert refused.detail.fault == common_pb2.ErrorDetail.FAULT_DEPENDENCY
+
+
+async def test_a_deadline_that_is_over_stops_the_work(rig: Rig) -> None:
+    session = await rig.session()
+    rig.bank.fault = Fault.delay(4.0)
+    token = rig.tokens.metadata(AGENT)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await rig.banking.AuthenticateCustomer(proof(session), metadata=token, timeout=0.5)
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    value = rig.platform.metrics.registry.get_sample_value
+    labels = {"rpc": "BankingService/AuthenticateCustomer", "status": "CANCELLED"}
+    async with asyncio.timeout(2):
+        while not value("callfleet_grpc_requests_total", labels):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
 
 def test_the_command_line_knows_every_role() -> None:

@@ -9,9 +9,10 @@ and around all of it, errors become statuses. A refusal at any step carries the 
 """
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from inspect import isawaitable
 from typing import Any, Final, Protocol
 
 import grpc
@@ -135,11 +136,8 @@ class _Door:
     async def _unary_stream(self, raw: bytes, context: Context) -> None:
         message = self._parsed(raw)
 
-        def responses() -> AsyncGenerator[Any, None]:
-            answers: AsyncGenerator[Any, None] = self._inner.unary_stream(
-                self._request(message), context
-            )
-            return answers
+        def responses() -> Any:
+            return self._inner.unary_stream(self._request(message), context)
 
         await self._stream(context, getattr(message, "correlation_id", ""), responses)
 
@@ -148,15 +146,12 @@ class _Door:
             async for raw in raws:
                 yield self._request(self._parsed(raw))
 
-        def responses() -> AsyncGenerator[Any, None]:
-            answers: AsyncGenerator[Any, None] = self._inner.stream_stream(requests(), context)
-            return answers
+        def responses() -> Any:
+            return self._inner.stream_stream(requests(), context)
 
         await self._stream(context, "", responses)
 
-    async def _stream(
-        self, context: Context, claimed: str, responses: Callable[[], AsyncGenerator[Any, None]]
-    ) -> None:
+    async def _stream(self, context: Context, claimed: str, responses: Callable[[], Any]) -> None:
         """Written by hand, so that a client that goes away stops the work in this task at once;
         gRPC leaves a generator to the garbage collector. A client that does not read is waited
         for: `write` returns when there is room."""
@@ -164,9 +159,13 @@ class _Door:
         try:
             with visit.correlated_by(claimed):
                 await visit.enter()
-                async with aclosing(responses()) as answers:
-                    async for response in answers:
-                        await context.write(visit.stamped(response))
+                answers = responses()
+                if isawaitable(answers):  # a service that writes by itself, as health does
+                    await answers
+                else:
+                    async with aclosing(answers):
+                        async for response in answers:
+                            await context.write(visit.stamped(response))
                 visit.leave(None)
         except Exception as error:
             await visit.refuse(error)
