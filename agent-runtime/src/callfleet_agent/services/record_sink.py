@@ -13,19 +13,23 @@ from google.protobuf.message import DecodeError, Message
 
 from callfleet.v1 import context_pb2, context_pb2_grpc, session_pb2, session_pb2_grpc
 from callfleet_agent.journal import DeliverLaterError, Entry, RefusedError
+from callfleet_agent.services.refusals import DETAILS
 
 LIMIT_S: Final = 5.0
+# The store is away, or the installation does not let us in: neither is the record's fault.
 _LATER: Final = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
         grpc.StatusCode.DEADLINE_EXCEEDED,
         grpc.StatusCode.RESOURCE_EXHAUSTED,
-        grpc.StatusCode.UNAUTHENTICATED,  # a token or certificate that is being rotated
-        grpc.StatusCode.INTERNAL,
-        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.UNIMPLEMENTED,
         grpc.StatusCode.CANCELLED,
     }
 )
+# The store's own word (it has details) means that the record breaks it; gRPC's means nothing.
+_DEPENDS: Final = frozenset({grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN})
 _THERE: Final = frozenset({grpc.StatusCode.ALREADY_EXISTS})
 
 
@@ -85,6 +89,11 @@ class GrpcSink:
             code = error.code()
             if code in _THERE:
                 return
-            if code in _LATER:
+            if code in _LATER or (code in _DEPENDS and not _has_details(error)):
                 raise DeliverLaterError(code.name) from None
             raise RefusedError(code.name) from None
+
+
+def _has_details(error: grpc.aio.AioRpcError) -> bool:
+    trailers: Any = error.trailing_metadata() or ()
+    return any(name == DETAILS for name, _ in trailers)
