@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import grpc
 import pytest
+from sqlalchemy import text
 
 from callfleet.v1 import (
     asr_pb2,
@@ -31,7 +32,7 @@ from callfleet_agent.audio.level import dbfs
 from callfleet_agent.pipeline.synthesiser_espeak import EspeakSynthesiser
 from identities import CLIENT, channel
 from platform_rig import Refused, Rig, rigged, stub
-from stores import Server, migrated
+from stores import Server, database, migrated
 
 KEPT = ("session-manager", "context-store")
 PCM, PCMU = common_pb2.AUDIO_FORMAT_PCM_S16LE, common_pb2.AUDIO_FORMAT_PCMU
@@ -67,9 +68,9 @@ def tokens(rig: Rig, of: str = CLIENT) -> Any:
     return rig.tokens.metadata(of)
 
 
-async def spoken(text: str) -> Pcm8k:
+async def spoken(words: str) -> Pcm8k:
     """A person's sentence with quiet around it."""
-    sound = await EspeakSynthesiser("en-gb", 150).speech(text, private=True)
+    sound = await EspeakSynthesiser("en-gb", 150).speech(words, private=True)
     return Pcm8k.silence(4000) + sound + Pcm8k.silence(8000)
 
 
@@ -166,11 +167,11 @@ async def test_asr_understands_and_says_when_it_does_not(rig: Rig) -> None:
 async def test_tts_streams_what_it_speaks_in_every_format(rig: Rig) -> None:
     tts = stub(tts_pb2_grpc.TTSServiceStub, rig.channel)
     session = str(uuid4())
-    text = "Your card was shipped. It will come tomorrow."
+    sentences = "Your card was shipped. It will come tomorrow."
     lengths = {}
     for form, rate in ((PCM, 8000), (PCMU, 8000), (PCM, 16000), (PCM, 22050), (PCM, 24000)):
         request = tts_pb2.TextSynthesisRequest(
-            text=text, session_id=session, format=form, sample_rate=rate
+            text=sentences, session_id=session, format=form, sample_rate=rate
         )
         pieces = [one async for one in tts.SynthesizeText(request, metadata=tokens(rig))]
         size = sum(len(one.audio_data) for one in pieces)
@@ -207,12 +208,14 @@ async def test_a_cancelled_synthesis_stops(rig: Rig) -> None:
 
 
 @serving(*KEPT, "llm")
-async def test_the_llm_service_holds_a_conversation_and_remembers_it(rig: Rig) -> None:
+async def test_the_llm_service_holds_a_conversation_and_remembers_it(
+    rig: Rig, postgres: Server
+) -> None:
     llm = stub(llm_pb2_grpc.LLMServiceStub, rig.channel)
     session = await rig.session()
 
-    async def say(text: str) -> tuple[str, int]:
-        request = llm_pb2.TextProcessingRequest(text=text, session_id=session)
+    async def say(words: str) -> tuple[str, int]:
+        request = llm_pb2.TextProcessingRequest(text=words, session_id=session)
         pieces = [one async for one in llm.ProcessText(request, metadata=tokens(rig))]
         assert all(one.provider == "rules" for one in pieces)
         return "".join(one.text for one in pieces), pieces[-1].finish_reason
@@ -231,6 +234,10 @@ async def test_the_llm_service_holds_a_conversation_and_remembers_it(rig: Rig) -
     said = [one.content for one in context.conversation_history if one.role == 1]
     assert said == ["where is my credit card", "200417", "4271", "no, thank you"]
     assert context.version == 4
+    async with database(postgres.url) as connected, connected.transaction() as connection:
+        kinds = "SELECT transaction_type, authentication_status FROM banking_transactions"
+        rows = (await connection.execute(text(kinds))).all()
+    assert [tuple(row) for row in rows] == [("AUTHENTICATION", "VERIFIED")]
     nobody = llm_pb2.TextProcessingRequest(text="hello", session_id=str(uuid4()))
     assert (await refused(llm.ProcessText(nobody, metadata=tokens(rig)))).detail.code == (
         "SESSION_NOT_FOUND"

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final, Self
 
 from callfleet.v1 import asr_pb2_grpc, connector_pb2_grpc, llm_pb2_grpc, tts_pb2_grpc, vad_pb2_grpc
+from callfleet_agent.app.recorded_bank import RecordedBank
 from callfleet_agent.app.speech_engines import (
     EspeakSpeaker,
     RuleAnswerer,
@@ -17,6 +18,7 @@ from callfleet_agent.app.speech_engines import (
 from callfleet_agent.app.stream_call import StreamLink
 from callfleet_agent.app.stream_calls import StreamCall, StreamCallBook
 from callfleet_agent.banking import Bank
+from callfleet_agent.banking.commands import BankingCommands
 from callfleet_agent.context.commands import ContextCommands
 from callfleet_agent.context.queries import ContextQueries
 from callfleet_agent.dialog import DialogSettings
@@ -138,8 +140,13 @@ class SpeechParts:
             return  # the settings do not allow it
         contexts = self._stores.contexts()
         commands = ContextCommands(contexts, utc_now, new_id)
+        bank = self._bank
+        banking = BankingCommands(bank, self._stores.transactions(), utc_now)
         answerer = RuleAnswerer(
-            self._dialog, self._bank, commands, ContextQueries(contexts, utc_now)
+            self._dialog,
+            lambda session_id: RecordedBank(session_id, bank, banking),
+            commands,
+            ContextQueries(contexts, utc_now),
         )
         self._add(
             answering.NAME,

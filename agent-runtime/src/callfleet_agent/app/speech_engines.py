@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -165,13 +165,13 @@ class RuleAnswerer:
     def __init__(
         self,
         settings: DialogSettings,
-        bank: Bank,
+        bank_of: Callable[[UUID], Bank],
         contexts: ContextCommands,
         remembered: ContextQueries,
     ) -> None:
         self._dialog = Dialog(settings)
         self._method = settings.method.value
-        self._bank = bank
+        self._bank_of = bank_of
         self._contexts = contexts
         self._remembered = remembered
 
@@ -233,15 +233,16 @@ class RuleAnswerer:
     async def _answer_of_the_bank(
         self, session_id: UUID, operation: Authenticate | QueryCardDelivery
     ) -> Input:
+        bank = self._bank_of(session_id)
         if isinstance(operation, QueryCardDelivery):
-            found = await self._bank.query_card_delivery(
+            found = await bank.query_card_delivery(
                 CardDeliveryRequest(customer_id=operation.customer)
             )
             if found.status is None:
                 return CardNotFound()
             delivery = Delivery(found.status.value)
             return CardFound(delivery, found.date, found.expected, found.carrier)
-        verdict = await self._bank.authenticate_customer(
+        verdict = await bank.authenticate_customer(
             AuthenticationRequest(
                 idempotency_key=attempt_key(session_id, operation.attempt),
                 method=self._method,
