@@ -9,6 +9,10 @@ class ManifestError(AppError):
     """The VoiceAgent manifest is wrong; the text names the field. The manifest's author's fault."""
 
 
+class SettingsError(AppError):
+    """An option is missing or contradicts another: who starts the process has to mend it."""
+
+
 class AddressInUseError(AppError):
     """Another process has the port; naming another one helps."""
 

@@ -4,32 +4,29 @@
 Messages are constant; what varies is in fields, and no field holds a number, a name or speech.
 """
 
-import contextvars
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import orjson
 
+from callfleet_agent.services.correlation import correlated, current
+
 if TYPE_CHECKING:
     import loguru
 
-_correlation: contextvars.ContextVar[str] = contextvars.ContextVar("correlation_id", default="")
+__all__ = [
+    "JsonFormatter",
+    "PlainFormatter",
+    "configure",
+    "correlated",
+    "instance",
+    "quieten_loguru",
+]
 _OF_EVERY_RECORD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
-
-
-@contextmanager
-def correlated(correlation_id: str) -> Iterator[None]:
-    """Log lines of this task, and of tasks it starts, carry `correlation_id`."""
-    token = _correlation.set(correlation_id)
-    try:
-        yield
-    finally:
-        _correlation.reset(token)
 
 
 class JsonFormatter(logging.Formatter):
@@ -46,7 +43,7 @@ class JsonFormatter(logging.Formatter):
                 timespec="milliseconds"
             ),
             "level": record.levelname,
-            "correlation_id": _correlation.get(),
+            "correlation_id": current(),
             **self._fixed,
             "message": record.getMessage(),
             "logger": record.name,

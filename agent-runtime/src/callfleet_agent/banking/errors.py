@@ -3,6 +3,8 @@
 No message holds anything of a customer: they go into logs.
 """
 
+from datetime import datetime
+
 
 class BankingError(Exception):
     """Base. `code` is a short constant word for logs; `retry`: whether later may work."""
@@ -34,3 +36,34 @@ class BankUnavailableError(BankingError):
 
 class BankProtocolError(BankingError):
     """The bank's answer is not one: their fault, and asking again gives the same."""
+
+
+class NotVerifiedError(BankingError):
+    """The session's caller has not proved to be this customer."""
+
+    def __init__(self) -> None:
+        super().__init__("not_verified", "the caller has not proved to be this customer")
+
+
+class LockedOutError(BankingError):
+    """Too many proofs were wrong."""
+
+    def __init__(self, until: datetime) -> None:
+        super().__init__("locked_out", "too many proofs were wrong")
+        self.until = until
+
+
+class TransactionReusedError(BankingError):
+    """The transaction's id was used for another request."""
+
+    def __init__(self) -> None:
+        super().__init__("transaction_reused", "the transaction's id was used for another request")
+
+
+class ParametersError(BankingError):
+    """An argument does not belong to the kind of transaction, or is none. Names the field only."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__("bad_parameters", f"{name}: {reason}")
+        self.field = f"query_parameters.{name}"
+        self.reason = reason

@@ -1,1 +1,2 @@
-"""What an agent pod serves besides calls: the operator's control stream, health and metrics."""
+"""gRPC services and their edge: identities, tokens, limits, validation, errors; the operator's
+control stream, health and metrics."""

@@ -1,7 +1,8 @@
 """A call and a pod as plain values: their states, who may do what in which state, and when.
 
 Everything here is a function of its arguments: no socket, no clock, no process. The connector in
-`app` feeds it events and does what it says.
+`app` feeds it events and does what it says. A call's record has commands and queries, which see a
+store through a protocol.
 """
 
 from callfleet_agent.session.admission import Admission, Refusal, admit

@@ -21,3 +21,24 @@ class StaleEpochError(SessionError):
         super().__init__(f"epoch {offered} is older than the accepted epoch {accepted}")
         self.offered = offered
         self.accepted = accepted
+
+
+class SessionNotFoundError(SessionError):
+    """There is no such session."""
+
+    def __init__(self) -> None:
+        super().__init__("there is no such session")
+
+
+class SessionEndedError(SessionError):
+    """The session has ended: nothing about it changes any more."""
+
+    def __init__(self) -> None:
+        super().__init__("the session has ended")
+
+
+class SessionExistsError(SessionError):
+    """A session with this id was recorded before, and it is another call."""
+
+    def __init__(self) -> None:
+        super().__init__("the session's id belongs to another call")

@@ -7,7 +7,13 @@ from typing import Final, NoReturn
 
 import click
 
-from callfleet_agent.app.errors import AddressInUseError, AppError, ManifestError, MissingToolError
+from callfleet_agent.app.errors import (
+    AddressInUseError,
+    AppError,
+    ManifestError,
+    MissingToolError,
+    SettingsError,
+)
 
 FAILED: Final = 1
 BAD_INPUT: Final = 2  # a manifest or an option is wrong
@@ -22,6 +28,7 @@ STOPPED: Final = 130  # Ctrl-C
 
 _STATUSES: Final = (
     (ManifestError, BAD_INPUT),
+    (SettingsError, BAD_INPUT),
     (AddressInUseError, ADDRESS_IN_USE),
     (MissingToolError, MISSING_TOOL),
 )
@@ -31,13 +38,14 @@ _STATUSES: Final = (
 def explained() -> Iterator[None]:
     """Show an expected error as its text and leave with its status."""
     from callfleet_agent.services.errors import ServicesError
+    from callfleet_agent.storage.errors import StorageError
 
     try:
         yield
-    except (AppError, ServicesError) as error:
+    except (AppError, ServicesError, StorageError) as error:
         _leave(error)
     except BaseExceptionGroup as group:
-        expected = group.subgroup((AppError, ServicesError))
+        expected = group.subgroup((AppError, ServicesError, StorageError))
         if expected is None:
             raise
         _leave(_first(expected))

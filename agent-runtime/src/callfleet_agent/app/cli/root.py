@@ -7,6 +7,7 @@ from callfleet_agent.app.cli.engine_probe import engine_probe
 from callfleet_agent.app.cli.model import model
 from callfleet_agent.app.cli.run import run
 from callfleet_agent.app.cli.serve import serve
+from callfleet_agent.app.cli.storage import storage
 from callfleet_agent.app.cli.version import version
 from callfleet_agent.app.cli.worker import worker
 
@@ -28,5 +29,5 @@ def callfleet() -> None:
 
 
 serve.add_command(engine_probe)
-for command in (run, call, serve, model, version, worker):
+for command in (run, call, serve, model, storage, version, worker):
     callfleet.add_command(command)

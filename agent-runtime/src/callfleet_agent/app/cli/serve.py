@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from callfleet_agent.app.cli.exits import explained
+from callfleet_agent.app.cli.platform import ROLES, platform
 
 _AGENT_EPILOG = """\b
 Example:
@@ -21,9 +22,23 @@ Statuses: ordered printed shipped out_for_delivery delivered returned lost block
 """
 
 
-@click.group()
+class _Serve(click.Group):
+    """A group in which the roles of platform services need no command before them."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command of the first word, or the platform's with all words."""
+        if args and args[0] in ROLES:
+            return platform.name, platform, args
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Serve)
 def serve() -> None:
-    """Run one of the platform's processes in the foreground."""
+    """Run one of the platform's processes in the foreground: a command below, or one or several
+    of the platform's roles, such as session-manager (see `callfleet serve platform --help`).
+    """
 
 
 @serve.command(epilog=_AGENT_EPILOG)
@@ -64,6 +79,9 @@ def agent(**options: object) -> None:
 
     with explained():
         run_in_pod(PodOptions.of(options), os.environ)
+
+
+serve.add_command(platform)
 
 
 @serve.command("demo-bank", epilog=_BANK_EPILOG)

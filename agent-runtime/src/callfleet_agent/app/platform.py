@@ -1,0 +1,312 @@
+"""The platform's services in one process: `callfleet serve session-manager context-store …`."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from secrets import randbits
+from time import time
+from typing import Any, Final
+from uuid import UUID
+
+import uvloop
+
+from callfleet.v1 import banking_pb2_grpc, context_pb2_grpc, session_pb2_grpc
+from callfleet_agent.app import logs
+from callfleet_agent.app.errors import SettingsError
+from callfleet_agent.app.platform_metrics import PlatformMetrics
+from callfleet_agent.app.settings import log_level
+from callfleet_agent.banking import HttpBank, HttpBankSettings
+from callfleet_agent.banking.commands import BankingCommands
+from callfleet_agent.banking.queries import BankingQueries
+from callfleet_agent.context.commands import ContextCommands
+from callfleet_agent.context.queries import ContextQueries
+from callfleet_agent.services import banking, context_store, session_manager
+from callfleet_agent.services.bucket import Limit
+from callfleet_agent.services.edge import Edge
+from callfleet_agent.services.http import health_app, serve_http
+from callfleet_agent.services.limits import Buckets, Limits
+from callfleet_agent.services.policy import POLICY
+from callfleet_agent.services.server import Part, ServiceServer
+from callfleet_agent.services.tls import TlsFiles, server_credentials
+from callfleet_agent.services.tokens import KeySet, TokenVerifier
+from callfleet_agent.session.commands import SessionCommands
+from callfleet_agent.session.identifiers import uuid7
+from callfleet_agent.session.queries import SessionQueries
+from callfleet_agent.storage.cache import Cache
+from callfleet_agent.storage.cached import CachedContexts, CachedSessions
+from callfleet_agent.storage.contexts import PostgresContexts
+from callfleet_agent.storage.database import Database, DatabaseSettings
+from callfleet_agent.storage.errors import StoreUnavailableError
+from callfleet_agent.storage.sealing import Sealer, read_keys
+from callfleet_agent.storage.sessions import PostgresSessions
+from callfleet_agent.storage.transactions import PostgresTransactions
+
+SESSION_MANAGER: Final = "session-manager"
+CONTEXT_STORE: Final = "context-store"
+BANKING: Final = "banking"
+LLM: Final = "llm"
+CONNECTOR: Final = "ai-voice-connector"
+STORED: Final = (SESSION_MANAGER, CONTEXT_STORE, BANKING, LLM)
+ROLES: Final = (*STORED, "vad", "asr", "tts", CONNECTOR)
+SPOKEN: Final = ("vad", "asr", "tts", LLM, CONNECTOR)
+BANKED: Final = (BANKING, LLM, CONNECTOR)
+_ASK_AGAIN_S: Final = 5.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformSettings:
+    """One process of the platform. URLs hold passwords and are not shown."""
+
+    roles: tuple[str, ...]
+    tls: Path
+    token_keys: Path
+    token_issuer: str
+    database_url: str = field(default="", repr=False)
+    redis_url: str = field(default="", repr=False)
+    sealing_keys: Path | None = None
+    bank_url: str = ""
+    bank_token: Path | None = None
+    bank_ca: Path | None = None
+    bind: str = "0.0.0.0"  # noqa: S104, in a pod every interface is the pod's own
+    port: int = 7443
+    http_port: int | None = 8080
+    database_pool: int = 10
+    per_minute: float = 100.0
+    burst: float = 20.0
+    agents_per_minute: float = 6000.0
+    calls: int = 20
+    bank_name: str = "Example Bank"
+
+    def __post_init__(self) -> None:
+        unknown = set(self.roles) - set(ROLES)
+        if unknown:
+            raise SettingsError(f"there is no role {sorted(unknown)[0]}")
+        keeps = set(self.roles) & set(STORED)
+        if keeps and not (self.database_url and self.redis_url and self.sealing_keys):
+            raise SettingsError(
+                "--database-url, --redis-url and --sealing-keys are needed for what is kept"
+            )
+        for role in sorted(set(self.roles) & set(BANKED)):
+            if not self.bank_url:
+                raise SettingsError(f"--bank-url is needed for {role}")
+
+    @property
+    def limits(self) -> Limits:
+        """An agent's pods hold many calls at once: their limit is one of their own."""
+        agents = Limit(self.agents_per_minute, max(self.burst, self.agents_per_minute / 10))
+        return Limits(
+            Limit(self.per_minute, self.burst),
+            {"voiceagent": agents, "ai-voice-connector": agents},
+        )
+
+
+def utc_now() -> datetime:
+    """Now."""
+    return datetime.now(UTC)
+
+
+def new_id() -> UUID:
+    """A new id that carries its time."""
+    return uuid7(int(time() * 1000), randbits(74))
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What is kept, and how it is asked and told."""
+
+    database: Database
+    cache: Cache
+    sealer: Sealer
+
+    def sessions(self) -> CachedSessions:
+        """Sessions on both stores."""
+        return CachedSessions(PostgresSessions(self.database, self.sealer), self.cache, self.sealer)
+
+    def contexts(self) -> CachedContexts:
+        """Contexts on both stores."""
+        truth = PostgresContexts(self.database, self.sealer)
+        return CachedContexts(truth, self.cache, self.sealer, utc_now)
+
+    def transactions(self) -> PostgresTransactions:
+        """Banking transactions."""
+        return PostgresTransactions(self.database, self.sealer)
+
+
+def stored_parts(settings: PlatformSettings, stores: Stores, bank: HttpBank | None) -> list[Part]:
+    """The services that keep something."""
+    parts: list[Part] = []
+    if SESSION_MANAGER in settings.roles:
+        sessions = stores.sessions()
+        parts.append(
+            Part(
+                session_manager.NAME,
+                session_pb2_grpc.add_SessionManagerServiceServicer_to_server,
+                session_manager.SessionManagerService(
+                    SessionCommands(sessions, utc_now, new_id), SessionQueries(sessions)
+                ),
+                session_manager.READERS,
+            )
+        )
+    if CONTEXT_STORE in settings.roles:
+        contexts = stores.contexts()
+        parts.append(
+            Part(
+                context_store.NAME,
+                context_pb2_grpc.add_ContextStoreServiceServicer_to_server,
+                context_store.ContextStoreService(
+                    ContextCommands(contexts, utc_now, new_id), ContextQueries(contexts, utc_now)
+                ),
+                context_store.READERS,
+            )
+        )
+    if bank is not None and BANKING in settings.roles:
+        transactions = stores.transactions()
+        parts.append(
+            Part(
+                banking.NAME,
+                banking_pb2_grpc.add_BankingServiceServicer_to_server,
+                banking.BankingService(
+                    BankingCommands(bank, transactions, utc_now),
+                    BankingQueries(bank, transactions),
+                ),
+                banking.READERS,
+            )
+        )
+    return parts
+
+
+class Platform:
+    """A running process of the platform."""
+
+    def __init__(self, settings: PlatformSettings) -> None:
+        self.settings = settings
+        self.metrics = PlatformMetrics()
+        self.port = 0
+        self._not_ready: str | None = "starting"
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Platform"]:
+        """Serve within the block; requests in progress end before it is left."""
+        settings = self.settings
+        async with AsyncExitStack() as stack:
+            cache: Cache | None = None
+            if settings.redis_url:
+                cache = await stack.enter_async_context(Cache(settings.redis_url))
+                self.metrics.watch(cache)
+            database, parts = await self._served(stack, cache)
+            edge = self._edge(parts, cache)
+            server = ServiceServer(
+                parts, edge, server_credentials(TlsFiles.in_folder(settings.tls))
+            )
+            if settings.http_port is not None:
+                app = health_app(self.metrics.registry, lambda: None, lambda: self._not_ready)
+                runner = await serve_http(app, settings.bind, settings.http_port)
+                stack.push_async_callback(runner.cleanup)
+            self.port = await server.start(settings.bind, settings.port)
+            stack.push_async_callback(server.close)
+            tasks = await stack.enter_async_context(_tasks())
+            if cache is not None:
+                tasks.append(asyncio.create_task(cache.clean()))
+            if database is not None:
+                tasks.append(asyncio.create_task(self._watch(database)))
+            else:
+                self._not_ready = None
+            _log.info("the services are up", extra={"roles": list(settings.roles)})
+            yield self
+
+    async def _served(
+        self, stack: AsyncExitStack, cache: Cache | None
+    ) -> tuple[Database | None, list[Part]]:
+        """The store where there is one, and the services of the roles."""
+        settings = self.settings
+        bank = await self._bank(stack)
+        stores: Stores | None = None
+        parts: list[Part] = []
+        if cache is not None and settings.database_url and settings.sealing_keys is not None:
+            sealer = read_keys(settings.sealing_keys)
+            database = await stack.enter_async_context(
+                Database(DatabaseSettings(url=settings.database_url, pool=settings.database_pool))
+            )
+            stores = Stores(database, cache, sealer)
+            parts += stored_parts(settings, stores, bank)
+        if set(settings.roles) & set(SPOKEN):
+            from callfleet_agent.app.platform_speech import SpeechParts
+
+            speech = await stack.enter_async_context(SpeechParts(settings, stores, bank))
+            parts += speech.parts
+        return (stores.database if stores else None), parts
+
+    async def _bank(self, stack: AsyncExitStack) -> HttpBank | None:
+        settings = self.settings
+        if not settings.bank_url:
+            return None
+        bank = HttpBank(
+            HttpBankSettings(
+                url=settings.bank_url,
+                token_file=settings.bank_token,
+                ca_file=settings.bank_ca,
+            )
+        )
+        stack.push_async_callback(bank.close)
+        return bank
+
+    def _edge(self, parts: Iterable[Part], cache: Cache | None) -> Edge:
+        readers: dict[str, Any] = {}
+        for part in parts:
+            readers |= part.readers
+        return Edge(
+            rules=POLICY,
+            readers=readers,
+            verifier=TokenVerifier(KeySet(self.settings.token_keys), self.settings.token_issuer),
+            buckets=Buckets(cache.client if cache else None),
+            watcher=self.metrics,
+            limits=self.settings.limits,
+        )
+
+    async def _watch(self, database: Database) -> None:
+        """Ready from PostgreSQL's first answer on, and then for good: what Redis holds can be read
+        without it, and a replica that is taken away helps nobody when the store is away for all."""
+        while True:
+            try:
+                await database.ping()
+            except StoreUnavailableError as error:
+                self.metrics.store_is(up=False)
+                _log.warning("the store does not answer", extra={"reason": str(error)})
+            else:
+                self.metrics.store_is(up=True)
+                self._not_ready = None
+            await asyncio.sleep(_ASK_AGAIN_S if self._not_ready is None else 1.0)
+
+
+@asynccontextmanager
+async def _tasks() -> AsyncIterator[list["asyncio.Task[None]"]]:
+    """Tasks that are cancelled and awaited at the end."""
+    tasks: list[asyncio.Task[None]] = []
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def run_platform(settings: PlatformSettings, environment: Mapping[str, str]) -> None:
+    """Run until SIGTERM or Ctrl-C."""
+    name = f"callfleet-{settings.roles[0]}" if len(settings.roles) == 1 else "callfleet-platform"
+    logs.configure(name, log_level(environment), fixed=logs.instance(environment))
+    uvloop.run(_until_told(Platform(settings)))
+
+
+async def _until_told(platform: Platform) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with platform.running():
+        await stop.wait()

@@ -1,0 +1,81 @@
+"""Requests of the context store."""
+
+from datetime import timedelta
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from callfleet_agent.context.conversation import DEFAULT_TTL, MAX_MESSAGES, Speaker
+from callfleet_agent.services.inputs.kinds import (
+    Input,
+    Moment,
+    Structure,
+    Uuid,
+    bytes_at_most,
+    matching,
+    one_of,
+    wrong,
+)
+
+SPEAKERS = {1: Speaker.CALLER, 2: Speaker.AGENT, 3: Speaker.SYSTEM, 4: Speaker.TOOL}
+MAX_CONTENT_BYTES = 16 * 1024
+_LONGEST = timedelta(days=1)
+
+
+def _lives(value: timedelta) -> timedelta:
+    if not timedelta(seconds=1) <= value <= _LONGEST:
+        raise wrong("must be 1 second to 1 day")
+    return value
+
+
+Intent = Annotated[
+    str,
+    AfterValidator(
+        matching(r"[A-Za-z0-9_.-]{0,100}", "must be at most 100 letters, digits, '_', '.' or '-'")
+    ),
+]
+
+
+class Message(BaseModel):
+    """One exchange."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    role: Annotated[Speaker, BeforeValidator(one_of(SPEAKERS, "is no known role"))]
+    content: Annotated[str, Field(min_length=1), AfterValidator(bytes_at_most(MAX_CONTENT_BYTES))]
+    timestamp: Moment | None = None
+    turn: int = Field(default=0, ge=0, le=1_000_000)
+    interrupted: bool = False
+
+
+class ContextKey(Input):
+    """GetContext."""
+
+    session_id: Uuid
+    history_limit: int = Field(default=0, ge=0, le=MAX_MESSAGES)
+
+
+class ContextChange(Input):
+    """UpdateContext."""
+
+    session_id: Uuid
+    append: list[Message] = Field(default_factory=list, max_length=MAX_MESSAGES)
+    current_intent: Intent | None = None
+    customer_data: Structure = Field(default_factory=dict)
+    ttl: Annotated[timedelta, AfterValidator(_lives)] = DEFAULT_TTL
+    expected_version: int = Field(default=0, ge=0, le=2**53)
+    request_id: Uuid | None = None
+
+
+class ContextRemoval(Input):
+    """CleanupContext: of one session, or of all whose time is over."""
+
+    session_id: Uuid | None = None
+    expired: bool = False
+    dry_run: bool = False
+
+    @model_validator(mode="after")
+    def _has_a_target(self) -> Self:
+        if self.session_id is None and not self.expired:
+            raise wrong("session_id or expired is required", "target")
+        return self

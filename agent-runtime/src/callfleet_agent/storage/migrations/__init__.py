@@ -1,0 +1,1 @@
+"""The schema's history (Alembic), part of the package so that an image can migrate by itself."""

@@ -1,0 +1,160 @@
+"""What the tests of the platform's stores share: keys, a schema, and servers that may be killed."""
+
+import asyncio
+import os
+import pwd
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+from uuid import UUID
+
+import pytest
+
+from callfleet_agent.session.identifiers import uuid7
+from callfleet_agent.storage.database import Database, DatabaseSettings
+from callfleet_agent.storage.schema import migrate
+from callfleet_agent.storage.sealing import Sealer
+
+
+class Server(Protocol):
+    """A store that listens, or a database of one."""
+
+    @property
+    def url(self) -> str: ...
+
+
+KEYS = {"k1": bytes(range(32)), "k2": bytes(range(32, 64))}
+INDEX_KEY = bytes(range(64, 96))
+
+
+def sealer(current: str = "k1") -> Sealer:
+    return Sealer(current, KEYS, INDEX_KEY)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def new_id() -> UUID:
+    return uuid7(int(time.time() * 1000), random.getrandbits(74))
+
+
+def database(url: str, **settings: float) -> Database:
+    return Database(DatabaseSettings(url=url, **settings))  # type: ignore[arg-type]
+
+
+def migrated(url: str) -> None:
+    """The schema, in a loop of its own."""
+
+    async def bring_up() -> None:
+        async with database(url) as connected:
+            await migrate(connected)
+
+    asyncio.run(bring_up())
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def program(name: str, *folders: str) -> Path:
+    found = shutil.which(name)
+    candidates = [Path(found)] if found else []
+    for folder in folders:
+        candidates += sorted(Path("/").glob(f"{folder}/{name}"), reverse=True)
+    if not candidates:
+        pytest.skip(f"{name} is not installed here (Debian: postgresql, redis-server)")
+    return candidates[0]
+
+
+class KillableServer:
+    """A server process that a test kills and starts again, on the same port and data."""
+
+    def __init__(self, command: list[str], ready: list[str], folder: Path) -> None:
+        self._command, self._ready, self._folder = command, ready, folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(program("setpriv")), "--pdeathsig", "KILL", *self._command],
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + 30
+        while subprocess.run(self._ready, check=False, capture_output=True).returncode:
+            failed = self._process.poll() is not None or time.monotonic() > deadline
+            assert not failed, (self._folder / "log").read_text(errors="replace")[-2000:]
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """kill -9 of the server and of what it has started."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+
+@contextmanager
+def killable_postgres() -> Iterator[tuple[KillableServer, str]]:
+    """A PostgreSQL of the test's own, with fsync as in life; and its URL."""
+    initdb = program("initdb", "usr/lib/postgresql/*/bin").resolve()
+    user = ("postgres" if _known("postgres") else "nobody") if os.geteuid() == 0 else None
+    become: list[str] = []
+    folder = Path(tempfile.mkdtemp(prefix="callfleet-postgres-"))
+    if user:
+        group = str(pwd.getpwnam(user).pw_gid)
+        become = [
+            str(program("setpriv")), "--reuid", user, "--regid", group, "--clear-groups",
+        ]  # fmt: skip
+        shutil.chown(folder, user)
+    data, port = folder / "data", free_port()
+    made = [*become, str(initdb), "-D", str(data), "-U", "callfleet", "--auth=trust", "--no-sync"]
+    subprocess.run(made, check=True, capture_output=True, cwd=folder)
+    flags = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}"]
+    postgres = str(initdb.with_name("postgres"))
+    server = KillableServer(
+        [*become, postgres, "-D", str(data), "-p", str(port), *flags],
+        [str(initdb.with_name("pg_isready")), "-q", "-h", "127.0.0.1", "-p", str(port)],
+        folder,
+    )
+    server.start()
+    try:
+        yield server, f"postgresql://callfleet@127.0.0.1:{port}/postgres"
+    finally:
+        server.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def killable_redis(folder: Path) -> Iterator[tuple[KillableServer, str]]:
+    """A Redis of the test's own, without persistence; and its URL."""
+    port = free_port()
+    command = [str(program("redis-server")), "--port", str(port), "--bind", "127.0.0.1"]
+    server = KillableServer(
+        [*command, "--save", "", "--dir", str(folder)],
+        [str(program("redis-cli")), "-p", str(port), "ping"],
+        folder,
+    )
+    server.start()
+    try:
+        yield server, f"redis://127.0.0.1:{port}/0"
+    finally:
+        server.kill()
+
+
+def _known(user: str) -> bool:
+    return user in {entry.pw_name for entry in pwd.getpwall()}
