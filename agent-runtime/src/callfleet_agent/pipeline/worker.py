@@ -6,19 +6,26 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from loguru import logger as pipecat_logger
 
 from callfleet_agent.audio import Pcm8k
 from callfleet_agent.banking import HttpBank
+from callfleet_agent.pipeline import embedded
 from callfleet_agent.pipeline.call import Engines, run_call
 from callfleet_agent.pipeline.ports import CallLink, ListenForCalls
 from callfleet_agent.pipeline.responder_rules import RuleResponder
 from callfleet_agent.pipeline.settings import WorkerSettings
-from callfleet_agent.pipeline.synthesiser_espeak import EspeakSynthesiser
-from callfleet_agent.pipeline.transcriber_sphinx import SphinxTranscriber
 from callfleet_agent.pipeline.voice_activity import VoiceActivity, VoiceActivityModel
+from callfleet_agent.providers import (
+    Providers,
+    ResponderChain,
+    SynthesiserChain,
+    TranscriberChain,
+)
+from callfleet_operator.model import LiveProviders
+from callfleet_operator.model.engines import Stage
 
 PARENT_CHECK_S: Final = 0.5
 _log = logging.getLogger(__name__)
@@ -38,20 +45,28 @@ async def worker_main(
     EngineError when an engine does not start.
     """
     _silence_pipecat()
-    engines = _engines(settings)
+    providers = _providers(settings)
+    engines = _engines(providers, settings)
     parent = os.getppid() if parent_pid is None else parent_pid
     calls = _Calls(engines, settings)
     listener = listen(str(socket_path), calls.take)
+    following: asyncio.Task[None] | None = None
     try:
-        await _warm(engines)
+        VoiceActivity(engines.model).feed(Pcm8k.silence(1600))
+        if settings.live_file is None:
+            await providers.apply(LiveProviders(generation=0))
+        else:
+            await providers.read(settings.live_file)
+            following = asyncio.create_task(providers.follow(settings.live_file))
         await listener.start()
         ready()
         await _while_parent_lives(parent)
     finally:
         await listener.stop()
-        await asyncio.gather(
-            engines.transcriber.stop(), engines.synthesiser.stop(), engines.bank.close()
-        )
+        if following is not None:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+        await asyncio.gather(providers.close(), engines.bank.close())
 
 
 class _Calls:
@@ -73,21 +88,30 @@ class _Calls:
             self._running -= 1
 
 
-def _engines(settings: WorkerSettings) -> Engines:
+def _providers(settings: WorkerSettings) -> Providers:
+    responder = RuleResponder(settings.dialog)
+
+    async def start(stage: Stage, engine: Any) -> None:
+        if stage is Stage.ASR:
+            await engine.start(responder.grammars())
+        elif stage is Stage.TTS:
+            await engine.start(responder.fixed_sentences())
+        else:
+            await engine.start()
+
+    return Providers(embedded.adapters(settings), embedded.DEFAULTS, start)
+
+
+def _engines(providers: Providers, settings: WorkerSettings) -> Engines:
     return Engines(
         model=VoiceActivityModel(),
-        transcriber=SphinxTranscriber(settings.decoder_processes, settings.decoders_in_each),
+        transcriber=TranscriberChain(providers.lineup(Stage.ASR)),
         responder=RuleResponder(settings.dialog),
-        synthesiser=EspeakSynthesiser(settings.voice, settings.words_per_minute),
+        synthesiser=SynthesiserChain(providers.lineup(Stage.TTS)),
+        models=ResponderChain(providers.lineup(Stage.LLM)),
+        by_rules=lambda: providers.rules_answer,
         bank=HttpBank(settings.bank),
     )
-
-
-async def _warm(engines: Engines) -> None:
-    VoiceActivity(engines.model).feed(Pcm8k.silence(1600))
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(engines.transcriber.start(engines.responder.grammars()))
-        tasks.create_task(engines.synthesiser.start(engines.responder.fixed_sentences()))
 
 
 async def _while_parent_lives(parent: int) -> None:

@@ -1,16 +1,18 @@
 """Answers by a chain, sentence by sentence: the next model does not say again what was said."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Final
 
 from callfleet_agent.chain import Member, Turn
 from callfleet_agent.providers.errors import ExhaustedError, ResponderError
+from callfleet_agent.providers.failures import Told, untold
 from callfleet_agent.providers.lineup import CurrentLineup
 from callfleet_agent.providers.ports import Connected, Message, Prompt, ResponderEngine
 from callfleet_agent.providers.sentences import SentenceReader, alike
 from callfleet_agent.providers.stream import stream
+from callfleet_operator.model.engines import Stage
 
 MOST_SENTENCES: Final = 6
 CHARACTERS_PER_TOKEN: Final = 4.0
@@ -31,7 +33,7 @@ class ResponderChain:
         """Whether there is no model to ask."""
         return not self._lineup().seats
 
-    async def answer(self, prompt: Prompt) -> AsyncIterator[str]:
+    async def answer(self, prompt: Prompt, told: Told = untold) -> AsyncGenerator[str, None]:
         """The sentences of an answer, each once it is complete. To be closed when not read to its
         end. Raises ResponderError; what was given before that has been said."""
         lineup = self._lineup()
@@ -43,7 +45,7 @@ class ResponderChain:
 
         reader, characters, attempt = SentenceReader(), 0, 0
         try:
-            async with aclosing(stream(turn, ask)) as pieces:  # type: ignore[type-var]
+            async with aclosing(stream(turn, ask)) as pieces:
                 async for piece in pieces:
                     attempt = piece.attempt
                     characters += len(piece.value)
@@ -61,6 +63,8 @@ class ResponderChain:
         except ExhaustedError as error:
             raise ResponderError(str(error)) from None
         finally:
+            for failure in turn.failures:
+                told(Stage.LLM, failure)
             if characters:
                 turn.spent(
                     attempt, characters / CHARACTERS_PER_TOKEN, asyncio.get_running_loop().time()

@@ -28,6 +28,7 @@ class Speech:
         self._pieces: deque[Spoken] = deque()
         self._changed = asyncio.Event()
         self._task = asyncio.ensure_future(self._made(make))
+        self._task.add_done_callback(self._finished)
 
     def add(self, sound: Pcm8k, *, anew: bool) -> None:
         """The next piece."""
@@ -35,6 +36,11 @@ class Speech:
             self._pieces.clear()
         self._pieces.append(Spoken(sound, anew))
         self._changed.set()
+
+    @property
+    def done(self) -> bool:
+        """Whether all of it has been made."""
+        return self._task.done()
 
     def cancel(self) -> None:
         """Nobody will listen."""
@@ -62,8 +68,9 @@ class Speech:
         return sound
 
     async def _made(self, make: Callable[["Speech"], Awaitable[None]]) -> None:
-        try:
-            await make(self)
-        finally:
-            self._changed.set()
-            asyncio.get_running_loop().call_soon(self._changed.set)
+        await make(self)
+
+    def _finished(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled():
+            task.exception()  # raised to whoever listens; otherwise of no interest
+        self._changed.set()

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Generic, TypeVar
@@ -97,7 +97,7 @@ class _Requests(Generic[T]):
             self._put(_Kind.FAULT, attempt, error=ProviderError(Fault.MALFORMED))
 
 
-async def stream(turn: Turn, ask: Ask[T]) -> AsyncIterator[Piece[T]]:
+async def stream(turn: Turn, ask: Ask[T]) -> AsyncGenerator[Piece[T], None]:
     """The pieces of a turn's answer. To be closed when it is not read to its end.
 
     Raises ExhaustedError when nobody gave a whole answer.

@@ -4,17 +4,27 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Final
 
 from callfleet_agent.audio import Pcm8k
 from callfleet_agent.chain import Member, Turn, order
 from callfleet_agent.providers.errors import ExhaustedError, SynthesiserError
+from callfleet_agent.providers.failures import Told, untold
 from callfleet_agent.providers.lineup import CurrentLineup, Lineup
 from callfleet_agent.providers.ports import Connected, SynthesiserEngine
 from callfleet_agent.providers.speech import Speech
 from callfleet_agent.providers.stream import stream
+from callfleet_operator.model.engines import Stage
 
 MOST_KEPT_SAMPLES: Final = 8000 * 60 * 20  # 20 min of speech, 19 MB
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    sentence: str
+    private: bool
+    told: Told
 
 
 class SynthesiserChain:
@@ -26,19 +36,16 @@ class SynthesiserChain:
         self._kept: OrderedDict[tuple[int, str], Pcm8k] = OrderedDict()
         self._samples = 0
 
-    def speech(self, sentence: str, *, private: bool) -> Speech:
+    def speech(self, sentence: str, *, private: bool, told: Told = untold) -> Speech:
         """Begins to speak a sentence."""
         lineup = self._lineup()
-        return Speech(lambda speech: self._make(lineup, sentence, speech, private=private))
+        wanted = _Wanted(sentence, private, told)
+        return Speech(lambda speech: self._make(lineup, wanted, speech))
 
     async def _make(
-        self,
-        lineup: Lineup[SynthesiserEngine],
-        sentence: str,
-        speech: Speech,
-        *,
-        private: bool,
+        self, lineup: Lineup[SynthesiserEngine], wanted: "_Wanted", speech: Speech
     ) -> None:
+        sentence, private = wanted.sentence, wanted.private
         units = float(len(sentence))
         if (kept := self._from_kept(lineup, sentence, units)) is not None:
             speech.add(kept, anew=False)
@@ -48,15 +55,18 @@ class SynthesiserChain:
             return lineup.seat(member).engine.speech(sentence, connected, private=private)
 
         whole, speaker = Pcm8k(b""), None
+        turn = Turn(lineup.members, units=units)
         try:
-            turn = Turn(lineup.members, units=units)
-            async with aclosing(stream(turn, ask)) as pieces:  # type: ignore[type-var]
+            async with aclosing(stream(turn, ask)) as pieces:
                 async for piece in pieces:
                     speech.add(piece.value, anew=piece.anew)
                     whole = piece.value if piece.anew else whole + piece.value
                     speaker = piece.member
         except ExhaustedError as error:
             raise SynthesiserError(str(error)) from None
+        finally:
+            for failure in turn.failures:
+                wanted.told(Stage.TTS, failure)
         if speaker is not None and not private:
             self._keep(lineup, speaker, sentence, whole)
 

@@ -9,6 +9,7 @@ from callfleet_agent.audio import Pcm8k
 from callfleet_agent.chain import Member, Turn, order
 from callfleet_agent.dialog import Grammar
 from callfleet_agent.providers.errors import ExhaustedError, TranscriberError
+from callfleet_agent.providers.failures import Told, untold
 from callfleet_agent.providers.lineup import CurrentLineup, Lineup
 from callfleet_agent.providers.ports import (
     Connected,
@@ -17,17 +18,23 @@ from callfleet_agent.providers.ports import (
     Transcription,
 )
 from callfleet_agent.providers.stream import stream
+from callfleet_operator.model.engines import Stage
 
 
 class ChainUtterance:
     """One stretch of speech. Whoever would be asked now hears it from its beginning on."""
 
     def __init__(
-        self, lineup: Lineup[TranscriberEngine], grammar: Grammar, channel: tuple[float, ...]
+        self,
+        lineup: Lineup[TranscriberEngine],
+        grammar: Grammar,
+        channel: tuple[float, ...],
+        told: Told,
     ) -> None:
         self._lineup = lineup
         self._grammar = grammar
         self._channel = channel
+        self._told = told
         self._sounds: list[Pcm8k] = []
         self._open: dict[str, Transcription] = {}
         first = next(iter(order(lineup.members, asyncio.get_running_loop().time(), 0.0)), None)
@@ -46,13 +53,14 @@ class ChainUtterance:
         seconds = sum(sound.seconds for sound in self._sounds)
         turn = Turn(self._lineup.members, units=seconds)
         try:
-            async with aclosing(stream(turn, self._ask)) as pieces:  # type: ignore[type-var]
+            async with aclosing(stream(turn, self._ask)) as pieces:
                 async for piece in pieces:
                     found = piece.value
         except ExhaustedError as error:
             raise TranscriberError(str(error)) from None
         finally:
             for failure in turn.failures:
+                self._told(Stage.ASR, failure)
                 self._drop(failure.member)
         if found is None:
             raise TranscriberError("no provider answered")
@@ -87,6 +95,8 @@ class TranscriberChain:
     def __init__(self, lineup: CurrentLineup[TranscriberEngine]) -> None:
         self._lineup = lineup
 
-    def begin(self, grammar: Grammar, channel: tuple[float, ...]) -> ChainUtterance:
+    def begin(
+        self, grammar: Grammar, channel: tuple[float, ...], told: Told = untold
+    ) -> ChainUtterance:
         """A new utterance, by the chain as it is now."""
-        return ChainUtterance(self._lineup(), grammar, channel)
+        return ChainUtterance(self._lineup(), grammar, channel, told)
