@@ -37,6 +37,7 @@ class Providers:
         self._seats: dict[tuple[Stage, EngineSettings, str], Seat[Any]] = {}
         self._lineups: dict[Stage, Lineup[Any]] = {stage: Lineup() for stage in STAGES}
         self._live: LiveProviders | None = None
+        self._seen: tuple[int, int, int] | None = None
         self._leaving: dict[asyncio.Task[None], Seat[Any]] = {}
         self.rules_answer = True
 
@@ -81,6 +82,7 @@ class Providers:
 
         Raises EngineError for the first settings of all, when an engine does not start.
         """
+        self._seen = _stamp(path)  # before the text: a change after this is seen
         live = await asyncio.to_thread(_load, path)
         if live is None:
             live = self._live or LiveProviders(generation=0)
@@ -96,13 +98,10 @@ class Providers:
         _log.info("providers are taken", extra={"generation": live.generation})
 
     async def follow(self, path: Path, poll_s: float = POLL_S) -> None:
-        """Reads the file whenever it has changed, until cancelled."""
-        seen = _stamp(path)
+        """Reads the file whenever it has changed since it was read, until cancelled."""
         while True:
             await asyncio.sleep(poll_s)
-            stamp = _stamp(path)
-            if stamp != seen:
-                seen = stamp
+            if _stamp(path) != self._seen:
                 await self.read(path)
 
     async def close(self) -> None:
