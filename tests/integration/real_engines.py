@@ -40,7 +40,7 @@ def python_of(name: str) -> Path:
 def tiny_model(kind: str, folder: Path) -> Path:
     """A model of a few kilobytes."""
     python = python_of("piper" if kind == "piper" else "recognition")
-    command = [python, str(ROOT / "tests" / "tiny_models.py"), kind, str(folder)]
+    command = [str(python), str(ROOT / "tests" / "tiny_models.py"), kind, str(folder)]
     subprocess.run(command, check=True, timeout=60)
     return folder
 

@@ -83,7 +83,7 @@ class Member:
                 pause_s = DEFAULT_PAUSE_S if retry_after_s is None else retry_after_s
                 self.paused_until = now + min(max(0.0, pause_s), LONGEST_PAUSE_S)
                 self.breaker.abandoned()
-            case Effect.NOTHING:
+            case _:
                 self.breaker.abandoned()
 
     def spent(self, now: float, units: float) -> None:

@@ -221,5 +221,6 @@ class Turn:
                 self.failures.append(Failure(request.member.name, Fault.SLOW_FIRST))
             else:
                 request.member.abandoned()
+                self._next.appendleft(request.member)  # the winner may still break off
             actions.append(Cancel(number))
         return actions

@@ -4,6 +4,8 @@ import pytest
 
 from callfleet_agent.chain import (
     Allowance,
+    Attempt,
+    AttemptEvent,
     Cancel,
     Circuit,
     Deliver,
@@ -234,6 +236,15 @@ class TestHedging:
         assert (first.running, second.running) == (1, 0)
         assert turn.piece(1, 0.16) == []
 
+    def test_the_one_that_was_let_go_is_asked_again_when_the_winner_breaks_off(self) -> None:
+        first, second = self.hedged(), member("b")
+        turn = Turn([first, second])
+        turn.begin(0.0)
+        turn.time_passed(0.1)
+        turn.piece(0, 0.15)
+        assert turn.failed(0, Fault.TRUNCATED, 0.2) == [Start(2, second)]
+        assert turn.piece(2, 0.3) == [Deliver(2, anew=True)]
+
     def test_one_of_two_that_fails_leaves_the_other(self) -> None:
         first, second = self.hedged(), member("b")
         turn = Turn([first, second])
@@ -294,6 +305,13 @@ def test_new_settings_keep_what_is_known_of_a_provider() -> None:
     found.follow(MemberSettings(name="a", allowance=Allowance(requests_per_day=1)))
     assert found.breaker.state(1.0) is Circuit.OPEN
     assert found.budget.allowance.requests_per_day == 1
+
+
+def test_what_is_over_has_no_time() -> None:
+    attempt = Attempt(LIMITS, 0.0)
+    attempt.on(AttemptEvent.CANCEL, 0.0)
+    assert attempt.due is None
+    assert attempt.overdue(99.0) is None
 
 
 def test_a_turn_knows_who_was_asked() -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import grpc.aio
 from grpc_health.v1 import health_pb2_grpc
-from grpc_health.v1.health import aio as health
+from grpc_health.v1.health import aio as health  # type: ignore[attr-defined]
 
 from callfleet.v1 import asr_pb2_grpc, tts_pb2_grpc
 from callfleet_agent.audio import Pcm16k
