@@ -22,7 +22,7 @@ from fakes.model_server import FakeOpenAI, Trouble, sine
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 LIMITS = {"connectMs": 300, "firstByteMs": 1000, "gapMs": 400, "totalMs": 8000}
-EARS = {"pool": "ears", "engine": "sphinx", "hosting": "embedded"}
+EARS: dict[str, object] = {"pool": "ears", "engine": "sphinx", "hosting": "embedded"}
 Worker = Callable[..., None]
 
 
