@@ -17,6 +17,7 @@ from callfleet_agent.dialog import Dialog
 from callfleet_agent.pipeline.synthesiser_espeak import EspeakSynthesiser
 from callfleet_agent.providers import Message, Prompt, ProviderError, TranscriberChain
 from callfleet_agent.providers.lineup import Lineup, Seat
+from callfleet_agent.providers.ports import TranscriberEngine
 from callfleet_agent.providers.responder_openai import OpenAIResponder
 from callfleet_agent.providers.settings import EngineSettings
 from callfleet_agent.providers.synthesiser_grpc import GrpcSynthesiser
@@ -84,7 +85,7 @@ async def test_a_whisper_that_is_killed_in_the_middle_is_followed_by_the_next(
     limits = Limits(connect_s=1, first_s=5, gap_s=5, total_s=10)
     real = GrpcTranscriber(EngineSettings(engine="whisper", endpoints=(whisper.endpoint,)))
     second = FakeEngine(["where is my credit card"])
-    chain = Lineup(
+    chain: Lineup[TranscriberEngine] = Lineup(
         (
             Seat(Member(MemberSettings(name="whisper", limits=limits)), real),
             Seat(Member(MemberSettings(name="next", limits=limits)), second),

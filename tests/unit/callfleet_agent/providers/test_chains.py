@@ -19,6 +19,7 @@ from callfleet_agent.providers import (
     TranscriberChain,
     TranscriberError,
 )
+from callfleet_agent.providers.failures import Told
 from callfleet_agent.providers.lineup import Lineup
 from callfleet_operator.model.engines import Stage
 from fakes.engines import FakeEngine, lineup
@@ -32,7 +33,7 @@ def sound(value: int, samples: int = 800) -> Pcm8k:
     return Pcm8k(value.to_bytes(2, "little") * samples)
 
 
-def told(into: list[tuple[Stage, str, Fault]]) -> object:
+def told(into: list[tuple[Stage, str, Fault]]) -> Told:
     def tell(stage: Stage, failure: Failure) -> None:
         into.append((stage, failure.member, failure.fault))
 
@@ -43,8 +44,9 @@ class TestRecognition:
     @in_virtual_time
     async def test_the_next_one_hears_all_of_it(self) -> None:
         first, second = FakeEngine([Fault.REFUSED]), FakeEngine(["yes"])
-        chain, failures = lineup(first, second), []
-        utterance = TranscriberChain(lambda: chain).begin(GRAMMAR, (1.0,), told(failures))  # type: ignore[arg-type]
+        chain = lineup(first, second)
+        failures: list[tuple[Stage, str, Fault]] = []
+        utterance = TranscriberChain(lambda: chain).begin(GRAMMAR, (1.0,), told(failures))
         utterance.feed(sound(1))
         utterance.feed(sound(2))
         assert first.sounds == [sound(1), sound(2)]
@@ -172,11 +174,12 @@ class TestSpeech:
 
     @in_virtual_time
     async def test_nobody_speaks(self) -> None:
-        chain, failures = lineup(FakeEngine([Fault.REFUSED])), []
+        chain = lineup(FakeEngine([Fault.REFUSED]))
+        failures: list[tuple[Stage, str, Fault]] = []
         speech = SynthesiserChain(lambda: chain).speech(
             "Hello.",
             private=True,
-            told=told(failures),  # type: ignore[arg-type]
+            told=told(failures),
         )
         with pytest.raises(SynthesiserError, match="refused"):
             await speech.whole()

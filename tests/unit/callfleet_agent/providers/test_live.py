@@ -119,10 +119,10 @@ async def test_rules_are_no_model_but_answer_when_they_are_named() -> None:
     providers, url = Embedded().providers(), "http://127.0.0.1:1/v1"
     model = pool("model", "vllm", url)
     await providers.apply(load_live_providers(text(1, llm=model)))
-    assert not providers.rules_answer
+    answers = [providers.rules_answer]
     both = f"{model}, {pool('flow', 'rules', None)}"
     await providers.apply(load_live_providers(text(2, llm=both)))
-    assert providers.rules_answer
+    assert [*answers, providers.rules_answer] == [False, True]
     assert names(providers, Stage.LLM) == ["model"]
     await providers.close()
 
