@@ -32,6 +32,7 @@ from fakes.model_server import collected
 
 HOST = "127.0.0.1"
 GRAMMAR = Dialog().grammars()[0]
+ASR = common_pb2.PROVIDER_STAGE_ASR
 S16 = common_pb2.AUDIO_FORMAT_PCM_S16LE
 _Kind = asr_pb2.RecognitionResult.Kind
 
@@ -145,12 +146,14 @@ class TestRecognition:
         assert says in str(caught.value.details())
 
     async def test_the_rate_may_not_change_and_an_utterance_may_end_itself(self) -> None:
-        first = common_pb2.AudioChunk(audio_data=bytes(320), sample_rate=8000, format=2)
+        first = common_pb2.AudioChunk(
+            audio_data=bytes(320), sample_rate=8000, format=common_pb2.AUDIO_FORMAT_PCMU
+        )
         other = common_pb2.AudioChunk(
             audio_data=bytes(320), sample_rate=16000, format=S16, sequence_number=1
         )
         last = common_pb2.AudioChunk(
-            audio_data=bytes(320), sample_rate=8000, format=2, sequence_number=1,
+            audio_data=bytes(320), sample_rate=8000, format=common_pb2.AUDIO_FORMAT_PCMU, sequence_number=1,
             end_of_utterance=True,
         )  # fmt: skip
         async with serving(FakeRecogniser()) as endpoint, _channel(endpoint) as channel:
@@ -165,8 +168,11 @@ class TestRecognition:
         async with serving(FakeRecogniser()) as endpoint, _channel(endpoint) as channel:
             stub = asr_pb2_grpc.ASRServiceStub(channel)  # type: ignore[no-untyped-call]
             request = common_pb2.ProviderSelectionRequest
-            assert (await stub.SelectProvider(request(stage=2, provider="fake"))).applied
-            for wrong in (request(stage=4, provider="fake"), request(stage=2, provider="x")):
+            assert (await stub.SelectProvider(request(stage=ASR, provider="fake"))).applied
+            for wrong in (
+                request(stage=common_pb2.PROVIDER_STAGE_TTS, provider="fake"),
+                request(stage=ASR, provider="x"),
+            ):
                 with pytest.raises(grpc.aio.AioRpcError):
                     await stub.SelectProvider(wrong)
 
@@ -211,7 +217,9 @@ class TestSpeech:
                 )
 
     async def test_g711_and_the_voice_by_its_name(self) -> None:
-        request = tts_pb2.TextSynthesisRequest(text="Hello.", format=2, sample_rate=8000)
+        request = tts_pb2.TextSynthesisRequest(
+            text="Hello.", format=common_pb2.AUDIO_FORMAT_PCMU, sample_rate=8000
+        )
         async with serving(FakeVoice()) as endpoint, _channel(endpoint) as channel:
             stub = tts_pb2_grpc.TTSServiceStub(channel)  # type: ignore[no-untyped-call]
             chunks = await collected(stub.SynthesizeText(request))
