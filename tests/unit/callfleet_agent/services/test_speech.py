@@ -153,8 +153,8 @@ class TestRecognition:
             audio_data=bytes(320), sample_rate=16000, format=S16, sequence_number=1
         )
         last = common_pb2.AudioChunk(
-            audio_data=bytes(320), sample_rate=8000, format=common_pb2.AUDIO_FORMAT_PCMU, sequence_number=1,
-            end_of_utterance=True,
+            audio_data=bytes(320), sample_rate=8000, format=common_pb2.AUDIO_FORMAT_PCMU,
+            sequence_number=1, end_of_utterance=True,
         )  # fmt: skip
         async with serving(FakeRecogniser()) as endpoint, _channel(endpoint) as channel:
             stub = asr_pb2_grpc.ASRServiceStub(channel)  # type: ignore[no-untyped-call]
