@@ -33,7 +33,7 @@ class EngineSettings:
             model=member.model,
             voice=member.voice,
             language=member.language,
-            speed=float(member.speed),
+            speed=float(member.speed) or 1.0,
             key_file=None if member.key_file is None else Path(member.key_file),
             ca_file=None if member.ca_file is None else Path(member.ca_file),
         )
