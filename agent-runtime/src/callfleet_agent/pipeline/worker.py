@@ -6,26 +6,18 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from loguru import logger as pipecat_logger
 
 from callfleet_agent.audio import Pcm8k
 from callfleet_agent.banking import HttpBank
-from callfleet_agent.pipeline import embedded
 from callfleet_agent.pipeline.call import Engines, run_call
+from callfleet_agent.pipeline.engines import engines_for, providers_for
 from callfleet_agent.pipeline.ports import CallLink, ListenForCalls
-from callfleet_agent.pipeline.responder_rules import RuleResponder
 from callfleet_agent.pipeline.settings import WorkerSettings
-from callfleet_agent.pipeline.voice_activity import VoiceActivity, VoiceActivityModel
-from callfleet_agent.providers import (
-    Providers,
-    ResponderChain,
-    SynthesiserChain,
-    TranscriberChain,
-)
+from callfleet_agent.pipeline.voice_activity import VoiceActivity
 from callfleet_operator.model import LiveProviders
-from callfleet_operator.model.engines import Stage
 
 PARENT_CHECK_S: Final = 0.5
 _log = logging.getLogger(__name__)
@@ -45,8 +37,9 @@ async def worker_main(
     EngineError when an engine does not start.
     """
     _silence_pipecat()
-    providers = _providers(settings)
-    engines = _engines(providers, settings)
+    providers = providers_for(settings)
+    bank = HttpBank(settings.bank)
+    engines = engines_for(providers, settings, bank)
     parent = os.getppid() if parent_pid is None else parent_pid
     calls = _Calls(engines, settings)
     listener = listen(str(socket_path), calls.take)
@@ -66,7 +59,7 @@ async def worker_main(
         if following is not None:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
-        await asyncio.gather(providers.close(), engines.bank.close())
+        await asyncio.gather(providers.close(), bank.close())
 
 
 class _Calls:
@@ -86,32 +79,6 @@ class _Calls:
             await run_call(link, self._engines, self._settings)
         finally:
             self._running -= 1
-
-
-def _providers(settings: WorkerSettings) -> Providers:
-    responder = RuleResponder(settings.dialog)
-
-    async def start(stage: Stage, engine: Any) -> None:
-        if stage is Stage.ASR:
-            await engine.start(responder.grammars())
-        elif stage is Stage.TTS:
-            await engine.start(responder.fixed_sentences())
-        else:
-            await engine.start()
-
-    return Providers(embedded.adapters(settings), embedded.DEFAULTS, start)
-
-
-def _engines(providers: Providers, settings: WorkerSettings) -> Engines:
-    return Engines(
-        model=VoiceActivityModel(),
-        transcriber=TranscriberChain(providers.lineup(Stage.ASR)),
-        responder=RuleResponder(settings.dialog),
-        synthesiser=SynthesiserChain(providers.lineup(Stage.TTS)),
-        models=ResponderChain(providers.lineup(Stage.LLM)),
-        by_rules=lambda: providers.rules_answer,
-        bank=HttpBank(settings.bank),
-    )
 
 
 async def _while_parent_lives(parent: int) -> None:

@@ -49,8 +49,10 @@ class _Serve(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command of the first word, or the platform's with all words."""
-        if args and args[0] in ROLES:
+        """The command of the first word, or the platform's with all words. `asr` and `tts` are
+        roles as well as commands: with a model they are a server of one engine."""
+        engine = bool({"--engine", "--model"} & {word.partition("=")[0] for word in args})
+        if args and args[0] in ROLES and not (args[0] in self.commands and engine):
             return platform.name, platform, args
         return super().resolve_command(ctx, args)
 
