@@ -296,20 +296,6 @@ async def test_what_the_proxy_answers_by_itself(make_rig: MakeRig) -> None:
     assert (await caller.ask("OPTIONS", at, [("max-forwards", "0")])).status == 483
 
 
-@pytest.mark.parametrize("make_rig", ["kamailio"], indirect=True)
-async def test_a_route_of_ones_own_invention_leads_nowhere(make_rig: MakeRig) -> None:
-    rig = await make_rig()
-    line, _, _ = await serve(rig, 1)
-    caller, victim = await rig.caller(), await rig.pod()
-    host, port = caller.proxy
-    (recorded,) = (await caller.call(line)).all("record-route")
-
-    for route in (f"<sip:{host}:{port};lr>", f"<sip:{host}:{port};lr;seal=0>", recorded):
-        within = [("to", f"<{victim.uri}>;tag=x"), ("route", route)]
-        assert (await caller.ask("BYE", victim.uri, within)).status == 481
-    assert victim.byes == 0
-
-
 @real
 async def test_a_foreign_row_keeps_what_its_owner_set(make_rig: MakeRig) -> None:
     rig = await make_rig()
