@@ -208,6 +208,25 @@ async def test_a_dead_pod_is_passed_over_and_comes_back(make_rig: MakeRig) -> No
 
 
 @real
+async def test_silence_alone_takes_a_destination_out(make_rig: MakeRig) -> None:
+    rig = await make_rig()
+    dead, line, set_id = await rig.pod(), number(), 77
+    dead.dead = True
+    await rig.add_foreign_row(set_id, dead.uri)  # no probe looks at it
+    await rig.add_foreign_number(line, f"set={set_id}")
+    async with aiohttp.ClientSession() as session:
+        rpc = JsonRpc(session, rig.endpoints[0], 2)
+        commands = DIALECTS[rig.installed.driver]().commands(rpc)
+        await commands.reload_destinations()
+        await commands.reload_numbers()
+        assert (await commands.memory())[set_id, dead.uri].held is Held.ACTIVE
+
+        assert (await (await rig.caller()).call(line)).status == 503
+
+        assert (await commands.memory())[set_id, dead.uri].held is Held.WAITING
+
+
+@real
 async def test_a_pod_that_answers_503_to_probes_gets_no_new_call(make_rig: MakeRig) -> None:
     rig = await make_rig()
     line, wanted, pods = await serve(rig, 2)
