@@ -17,7 +17,8 @@ from callfleet_operator.ports.proxy import AgentRows, SeenState, WantedRow
 from callfleet_operator.proxies.opening import DIALECTS
 from callfleet_operator.proxies.rows import Held
 from callfleet_operator.proxies.rpc import JsonRpc
-from fakes.sip_pods import FakePod, sdp
+from fakes.sip_pods import sdp
+from proxy_calls import serve
 from proxy_rigs import (
     ALLOWED,
     INACTIVE,
@@ -99,16 +100,6 @@ async def sipp(rig: RealRig, line: str, calls: int, rate: int, transport: str = 
         cwd=rig.folder,
     )
     return await process.wait()
-
-
-async def serve(rig: RealRig, pods: int) -> tuple[str, AgentRows, list[FakePod]]:
-    """An agent with a number whose pods are all active."""
-    found = [await rig.pod() for _ in range(pods)]
-    line = number()
-    wanted = agent("card", *found, numbers=[line])
-    await rig.proxy.sync([wanted], epoch=1)
-    await until(rig, wanted, SeenState.ACTIVE, *found)
-    return line, wanted, found
 
 
 async def synced(rig: RealRig, agents: list[AgentRows]) -> None:

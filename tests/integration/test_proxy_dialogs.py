@@ -1,27 +1,19 @@
-"""Requests inside a dialog through real proxies: they follow what the proxy recorded, and no other way."""
+"""Requests inside a dialog through real proxies: they go where the proxy recorded, or nowhere."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from callfleet_operator.ports.proxy import AgentRows, SeenState
-from fakes.sip_pods import FakeCaller, FakePod, Message
-from proxy_rigs import RealRig, agent, number, until
+from callfleet_operator.ports.proxy import SeenState
+from fakes.sip_pods import FakeCaller, Message
+from proxy_calls import serve
+from proxy_rigs import RealRig, until
 from running_proxies import RunningProxy
 
 pytestmark = pytest.mark.parametrize("make_rig", ["kamailio", "opensips"], indirect=True)
 MakeRig = Callable[..., Awaitable[RealRig]]
-
-
-async def serve(rig: RealRig, pods: int = 1) -> tuple[str, AgentRows, list[FakePod]]:
-    """An agent with a number whose pods are all active."""
-    found = [await rig.pod() for _ in range(pods)]
-    line = number()
-    wanted = agent("card", *found, numbers=[line])
-    await rig.proxy.sync([wanted], epoch=1)
-    await until(rig, wanted, SeenState.ACTIVE, *found)
-    return line, wanted, found
 
 
 async def bye(caller: FakeCaller, call: Message, target: str, *before: str) -> int:
@@ -130,8 +122,7 @@ async def test_calls_outlive_a_restart_with_another_password_of_the_database(
     before = RunningProxy(driver, url, tmp_path, route_secret="the same")
     renamed = url.replace("callfleet@", "callfleet:changed@")
     assert renamed != url
-    ports = {"sip_port": before.sip_port, "rpc_port": before.rpc_port}
-    after = RunningProxy(driver, renamed, tmp_path, route_secret=secret, **ports)
+    after = replace(before, database_url=renamed, route_secret=secret)
     await before.start_beside()
     try:
         rig.use([before])
