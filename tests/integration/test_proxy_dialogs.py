@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from callfleet_operator.ports.proxy import SeenState
-from fakes.sip_pods import FakeCaller, Message
+from fakes.sip_pods import FakeCaller, FakePod, Message
 from proxy_calls import serve
 from proxy_rigs import RealRig, until
 from running_proxies import RunningProxy
@@ -54,6 +54,13 @@ async def test_the_route_of_ones_own_call_leads_to_pods_only(make_rig: MakeRig) 
     assert await bye(caller, call, victim.uri) == 481
     assert await bye(caller, call, contact(call), f"<{victim.uri};lr>") == 481
     assert victim.byes == 0
+    host, port = answered.address
+    beside = FakePod(("127.0.0.2", port))
+    await beside.start()
+    rig.pods.append(beside)
+    for instead in ("maddr=127.0.0.2", "MAddr=127.0.0.2", f"maddr={host};maddr=127.0.0.2"):
+        assert await bye(caller, call, f"sip:{host}:{port};{instead}") == 481
+    assert (answered.byes, beside.byes) == (1, 0)
     assert await bye(caller, call, other.uri) == 200
     assert (answered.byes, other.byes) == (1, 1)
 
