@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol
 import grpc
 from google.protobuf.message import DecodeError, Message
 
+from callfleet_agent.services.actor import acts
 from callfleet_agent.services.correlation import METADATA, adopted, correlated
 from callfleet_agent.services.errors import (
     InvalidRequestError,
@@ -204,7 +205,9 @@ class _Visit:
         return correlated(self._id)
 
     async def enter(self) -> None:
-        await self._edge.admit(self._rpc, self._context)
+        identity = await self._edge.admit(self._rpc, self._context)
+        if identity is not None:
+            acts(identity.uri)
         self._context.set_trailing_metadata(((METADATA, self._id),))
         await self._context.send_initial_metadata(((METADATA, self._id),))
 

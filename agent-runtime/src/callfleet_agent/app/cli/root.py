@@ -2,6 +2,7 @@
 
 import click
 
+from callfleet_agent.app.cli.audit import audit
 from callfleet_agent.app.cli.call import call
 from callfleet_agent.app.cli.run import run
 from callfleet_agent.app.cli.serve import serve
@@ -26,5 +27,5 @@ def callfleet() -> None:
     """
 
 
-for command in (run, call, serve, storage, version, worker):
+for command in (audit, run, call, serve, storage, version, worker):
     callfleet.add_command(command)
