@@ -12,7 +12,7 @@ from typing import Any, Final
 
 NUMBER: Final = "[number]"
 DATE: Final = "[date]"
-SECRET: Final = "[secret]"
+HIDDEN: Final = "[secret]"
 PERSON: Final = "[person]"
 _LEAST_DIGITS: Final = 7
 _LONGEST: Final = 16_384  # of one text; the rest is cut off
@@ -52,12 +52,12 @@ _JWT: Final = r"\beyJ[\w-]{5,}\.[\w-]+(?:\.[\w-]*)?"
 _TAKEN: Final = tuple(
     (re.compile(pattern, re.IGNORECASE), taken)
     for pattern, taken in (
-        (_JWT, SECRET),
-        (r"(?s)-----BEGIN[^-]+-----.*?(?:-----END[^-]+-----|\Z)", SECRET),
-        (r"\b(bearer|basic|digest)\s+[\w.~+/=-]{6,}", rf"\1 {SECRET}"),
+        (_JWT, HIDDEN),
+        (r"(?s)-----BEGIN[^-]+-----.*?(?:-----END[^-]+-----|\Z)", HIDDEN),
+        (r"\b(bearer|basic|digest)\s+[\w.~+/=-]{6,}", rf"\1 {HIDDEN}"),
         (rf"\b([\w-]*(?:{_HIDDEN_WORDS})[\w-]*\"?'?\s*[:=]\s*)[\"']?(?!\[secret\])"
-         r"(?!(?:bearer|basic|digest)\b)[^\s\"',;&]+", rf"\1{SECRET}"),
-        (r"(\b[a-z][a-z0-9+.-]*://)[^\s/@]+@", rf"\1{SECRET}@"),
+         r"(?!(?:bearer|basic|digest)\b)[^\s\"',;&]+", rf"\1{HIDDEN}"),
+        (r"(\b[a-z][a-z0-9+.-]*://)[^\s/@]+@", rf"\1{HIDDEN}@"),
         (r"\b(sips?:)[^\s@;>]+@", rf"\1{PERSON}@"),
         (r"\btel:[^\s;>,]+", f"tel:{PERSON}"),
         (r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+", PERSON),
@@ -115,7 +115,7 @@ def _value(name: str, value: Any, depth: int) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if _PRIVATE_FIELD.search(name):
-        return SECRET
+        return HIDDEN
     if isinstance(value, int | float):
         return NUMBER if _is_long(value) and not _MEASURE.search(name) else value
     return _inside(name, value, depth)

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from callfleet_operator.model.redaction import (
     DATE,
+    HIDDEN,
     NUMBER,
     PERSON,
-    SECRET,
     redacted,
     redacted_fields,
 )
@@ -84,7 +84,7 @@ def test_dates_are_taken_out(private: str, around: str) -> None:
 @pytest.mark.parametrize("private", SECRETS)
 def test_tokens_and_passwords_are_taken_out(private: str) -> None:
     clean = redacted(f"it failed: {private} (twice)")
-    assert SECRET in clean
+    assert HIDDEN in clean
     for secret in (
         "eyJ", "abc123", "s3cr3t", "hunter2", "tk_live", "AKIA", "MIIB", "abcdef", "dXNl",
     ):  # fmt: skip
@@ -145,10 +145,10 @@ def test_fields_are_private_by_their_name_or_their_form() -> None:
         }
     ) == {
         "reason": "full", "worker": 3, "turn_answer_ms": 120.5, "ok": True, "none": None,
-        "digits": SECRET, "caller": SECRET, "caller_id": SECRET, "customer_id": SECRET,
-        "token": SECRET, "pin": SECRET, "turn_said": SECRET, "number": NUMBER, "bytes": 16777216,
+        "digits": HIDDEN, "caller": HIDDEN, "caller_id": HIDDEN, "customer_id": HIDDEN,
+        "token": HIDDEN, "pin": HIDDEN, "turn_said": HIDDEN, "number": NUMBER, "bytes": 16777216,
         "started_ms": 1790000000000, "data": "[4 bytes]", "note": NUMBER,
-        "inner": {"phone": SECRET, "list": [NUMBER, {"pin": SECRET}, 5]}, "kind": ["a", "b"],
+        "inner": {"phone": HIDDEN, "list": [NUMBER, {"pin": HIDDEN}, 5]}, "kind": ["a", "b"],
         "far": {"a": {"b": {"c": {"d": f"{{'e': '{NUMBER}'}}"}}}},
     }  # fmt: skip
 
