@@ -20,6 +20,7 @@ from callfleet_agent.app.logs import correlated
 from callfleet_agent.app.media_terms import media_settings
 from callfleet_agent.app.metrics import AgentMetrics
 from callfleet_agent.app.supervisor import Supervisor
+from callfleet_agent.app.turn_clock import TurnClock
 from callfleet_agent.link import Caller
 from callfleet_agent.rtp import MediaSession, MediaTick
 from callfleet_agent.session import Call, CallEvent, CallState, EndedBy, Refusal
@@ -79,6 +80,7 @@ class AgentCall:
         self._talk: Conversation | None = None
         self._cname = f"{random.Random(self.call.uuid.int).getrandbits(64):016x}"
         self._turns = 0
+        self._clock = TurnClock()
         self._receiving = True
         self._codec: str | None = None
         self._cause = ""
@@ -207,7 +209,7 @@ class AgentCall:
         if not self.call.is_over:
             self._move(CallEvent.FAILED)
         if stats is not None:
-            parts.metrics.rtp_of_call(lost=stats.lost, strangers=stats.strangers)
+            parts.metrics.rtp_of_call(stats)
         if self.call.answered_at is not None:
             parts.metrics.call_ended(self.call.ended_by, self.call.talked_s())
         fields = call_detail(self.call, self._cause, self._turns, self._codec, stats)
@@ -295,14 +297,32 @@ class AgentCall:
 
     def worker_event(self, name: str, fields: dict[str, object]) -> None:
         """A worker tells of a turn: numbers and codes, never content."""
+        stages = self._parts.metrics.stages
         if name == "turn":
             self._turns += 1
+            stages.turn(fields)
+            stages.spoke(self._clock.turn(fields, self._parts.clock()), None)
             answer_ms = answer_ms_of(fields)
             if answer_ms is not None:
                 self._parts.metrics.turn_answered(answer_ms)
+        elif name == "barge-in":
+            stages.barged_in(fields)
         elif name.endswith("_failed"):
             self._parts.metrics.provider_failed()
         _log.info("a turn of the conversation", extra={"turn_event": name, **plain(fields)})
+
+    def sound_came(self) -> None:
+        """A worker speaks."""
+        self._parts.metrics.stages.spoke(*self._clock.sound(self._parts.clock()))
+
+    def sound_ended(self) -> None:
+        """What it said is complete, or the caller interrupted it."""
+        self._clock.silence()
+
+    @property
+    def waits(self) -> bool:
+        """Whether no worker has the call that should have one."""
+        return self._talk is not None and self._talk.waits and not self.call.is_over
 
     def moved(self) -> None:
         """Another worker took the call."""

@@ -22,7 +22,7 @@ from callfleet_agent.app.platform_metrics import PlatformMetrics
 from callfleet_agent.app.settings import log_level
 from callfleet_agent.banking import HttpBank, HttpBankSettings
 from callfleet_agent.banking.audit import Occasion
-from callfleet_agent.banking.audited import AuditedBank, AuditedCommands, AuditedQueries, Auditor
+from callfleet_agent.banking.audited import AuditedCommands, AuditedQueries, Auditor
 from callfleet_agent.banking.commands import BankingCommands
 from callfleet_agent.banking.queries import BankingQueries
 from callfleet_agent.context.commands import ContextCommands
@@ -248,8 +248,7 @@ class Platform:
         if set(settings.roles) & set(SPOKEN):
             from callfleet_agent.app.platform_speech import SpeechParts
 
-            audited = AuditedBank(bank, stores.auditor()) if bank and stores else bank
-            speech = await stack.enter_async_context(SpeechParts(settings, stores, audited))
+            speech = await stack.enter_async_context(SpeechParts(settings, stores, bank))
             parts += speech.parts
         return (stores.database if stores else None), parts
 
@@ -265,6 +264,7 @@ class Platform:
             )
         )
         stack.push_async_callback(bank.close)
+        self.metrics.watch_bank(bank)
         return bank
 
     def _edge(self, parts: Iterable[Part], cache: Cache | None) -> Edge:

@@ -18,6 +18,7 @@ from callfleet_agent.app.speech_engines import (
 from callfleet_agent.app.stream_call import StreamLink
 from callfleet_agent.app.stream_calls import StreamCall, StreamCallBook
 from callfleet_agent.banking import Bank
+from callfleet_agent.banking.audited import AuditedBank
 from callfleet_agent.banking.commands import BankingCommands
 from callfleet_agent.context.commands import ContextCommands
 from callfleet_agent.context.queries import ContextQueries
@@ -140,11 +141,13 @@ class SpeechParts:
             return  # the settings do not allow it
         contexts = self._stores.contexts()
         commands = ContextCommands(contexts, utc_now, new_id)
-        bank = self._bank
+        bank, auditor = self._bank, self._stores.auditor()
         banking = BankingCommands(bank, self._stores.transactions(), utc_now)
         answerer = RuleAnswerer(
             self._dialog,
-            lambda session_id: RecordedBank(session_id, bank, banking),
+            lambda session_id: AuditedBank(
+                RecordedBank(session_id, bank, banking), auditor, session_id
+            ),
             commands,
             ContextQueries(contexts, utc_now),
         )
@@ -161,7 +164,8 @@ class SpeechParts:
         if self._bank is None:
             return  # the settings do not allow it
         settings = WorkerSettings(dialog=self._dialog, calls=self._settings.calls)
-        engines = await self._engines(settings, self._bank)
+        bank = AuditedBank(self._bank, self._stores.auditor()) if self._stores else self._bank
+        engines = await self._engines(settings, bank)
 
         async def run(link: StreamLink) -> None:
             await run_call(link, engines, settings)

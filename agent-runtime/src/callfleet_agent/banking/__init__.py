@@ -26,6 +26,7 @@ from callfleet_agent.banking.port import (
     CardDelivery,
     CardDeliveryRequest,
     CardStatus,
+    Guarded,
     TransactionReceipt,
     TransactionRequest,
 )
@@ -34,7 +35,7 @@ __all__ = [
     "DEMO_CUSTOMERS", "Authentication", "AuthenticationError", "AuthenticationRequest",
     "AuthenticationStatus", "Bank", "BankProtocolError", "BankUnavailableError", "BankingError",
     "CardDelivery", "CardDeliveryRequest", "CardStatus", "Circuit", "CircuitBreaker", "DemoBank",
-    "DemoCard", "DemoCustomer", "HttpBank", "HttpBankSettings", "IntentNotFoundError",
+    "DemoCard", "DemoCustomer", "Guarded", "HttpBank", "HttpBankSettings", "IntentNotFoundError",
     "RequestRefusedError", "Timing", "TransactionReceipt", "TransactionRequest", "demo_customers",
     "serve_demo_bank",
 ]  # fmt: skip

@@ -145,17 +145,18 @@ class AuditedQueries:
 
 
 class AuditedBank:
-    """A bank for roles that ask it directly: there the session is found by the correlation id."""
+    """A bank that is asked directly; without a session it is found by the correlation id."""
 
-    def __init__(self, inner: Bank, auditor: Auditor) -> None:
+    def __init__(self, inner: Bank, auditor: Auditor, session_id: UUID | None = None) -> None:
         self._inner = inner
         self._auditor = auditor
+        self._session_id = session_id
 
     async def authenticate_customer(self, request: AuthenticationRequest) -> Authentication:
         """See Bank."""
         customer = request.customer_number or request.caller_id or ""
         async with self._auditor.operation(
-            Operation.AUTHENTICATION, customer, request.idempotency_key
+            Operation.AUTHENTICATION, customer, request.idempotency_key, self._session_id
         ) as course:
             verdict = await self._inner.authenticate_customer(request)
             course.outcome = str(verdict.status)
@@ -163,13 +164,15 @@ class AuditedBank:
 
     async def query_card_delivery(self, request: CardDeliveryRequest) -> CardDelivery:
         """See Bank."""
-        async with self._auditor.operation(Operation.CARD_DELIVERY, request.customer_id, None):
+        async with self._auditor.operation(
+            Operation.CARD_DELIVERY, request.customer_id, None, self._session_id
+        ):
             return await self._inner.query_card_delivery(request)
 
     async def process_transaction(self, request: TransactionRequest) -> TransactionReceipt:
         """See Bank."""
         async with self._auditor.operation(
-            request.kind, request.customer_id, request.idempotency_key
+            request.kind, request.customer_id, request.idempotency_key, self._session_id
         ):
             return await self._inner.process_transaction(request)
 

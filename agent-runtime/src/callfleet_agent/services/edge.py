@@ -43,6 +43,9 @@ class Watcher(Protocol):
     def request_over(self, rpc: str, status: str, seconds: float) -> None:
         """`rpc` is Service/Method, `status` a gRPC status in capitals."""
 
+    def identity_refused(self, code: str) -> None:
+        """A client was not let in; `code` is one of a fixed set."""
+
 
 @dataclass(frozen=True, slots=True)
 class Edge(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stub alone
@@ -227,6 +230,8 @@ class _Visit:
         with correlated(self._id):
             refusal = refusal_of(error)
         self._status = refusal.status.name
+        if isinstance(error, UnauthenticatedError):
+            self._edge.watcher.identity_refused(error.code)
         await self._context.abort(
             refusal.status, refusal.message, trailing_metadata=refusal.metadata(self._id)
         )
