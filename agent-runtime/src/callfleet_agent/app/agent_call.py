@@ -20,6 +20,7 @@ from callfleet_agent.app.logs import correlated
 from callfleet_agent.app.media_terms import media_settings
 from callfleet_agent.app.metrics import AgentMetrics
 from callfleet_agent.app.supervisor import Supervisor
+from callfleet_agent.app.traced_call import TracedCall
 from callfleet_agent.app.turn_clock import TurnClock
 from callfleet_agent.link import Caller
 from callfleet_agent.rtp import MediaSession, MediaTick
@@ -28,6 +29,7 @@ from callfleet_agent.sip import events, sdp
 from callfleet_agent.sip.call import Call as SipCall
 from callfleet_agent.sip.dialog import Dialog
 from callfleet_agent.sip.errors import LocalProtocolError, NotAcceptableError, RemoteProtocolError
+from callfleet_agent.tracing import continued, traceparent_of
 from callfleet_agent.transport.rtp_call import RtpCall
 from callfleet_agent.transport.rtp_port import NoPortsFree, PortRange, RtpEndpoint
 from callfleet_agent.transport.ticker import Ticker
@@ -81,6 +83,9 @@ class AgentCall:
         self._cname = f"{random.Random(self.call.uuid.int).getrandbits(64):016x}"
         self._turns = 0
         self._clock = TurnClock()
+        self._trace = TracedCall(str(self.call.uuid), traceparent_of(self._sip.info.traceparent))
+        if self._trace.traceparent:
+            self._sip.fixed_headers = (("Traceparent", self._trace.traceparent),)
         self._receiving = True
         self._codec: str | None = None
         self._cause = ""
@@ -92,7 +97,7 @@ class AgentCall:
 
     async def run(self) -> None:
         """Answer, converse, end, and write the call detail record."""
-        with correlated(str(self.uuid)):
+        with correlated(str(self.uuid)), continued(self._trace.traceparent):
             try:
                 await self._answer_and_talk()
             except Exception:
@@ -170,6 +175,7 @@ class AgentCall:
                 about.number or "",
                 Caller(about.caller.id, about.caller.trusted, about.caller.withheld),
                 str(self.uuid),
+                self._trace.traceparent,
             ),
             session,
             self._parts.supervisor,
@@ -214,6 +220,16 @@ class AgentCall:
             parts.metrics.call_ended(self.call.ended_by, self.call.talked_s())
         fields = call_detail(self.call, self._cause, self._turns, self._codec, stats)
         _log.info("call detail record", extra=fields)
+        self._trace.end(
+            {
+                "codec": self._codec,
+                "ended_by": self.call.ended_by.value,
+                "cause": self._cause or None,
+                "turns": self._turns,
+                "moved": self.call.workers_lost,
+            },
+            failed=self._cause if self.call.ended_by is EndedBy.FAILED else "",
+        )
 
     # from the SIP endpoint
 
@@ -301,19 +317,27 @@ class AgentCall:
         if name == "turn":
             self._turns += 1
             stages.turn(fields)
-            stages.spoke(self._clock.turn(fields, self._parts.clock()), None)
+            answered_s = self._clock.turn(fields, self._parts.clock())
+            stages.spoke(answered_s, None)
+            self._trace.turn(fields)
+            if answered_s is not None:
+                self._trace.heard(None)
             answer_ms = answer_ms_of(fields)
             if answer_ms is not None:
                 self._parts.metrics.turn_answered(answer_ms)
         elif name == "barge-in":
             stages.barged_in(fields)
+            self._trace.interrupted()
         elif name.endswith("_failed"):
             self._parts.metrics.provider_failed()
         _log.info("a turn of the conversation", extra={"turn_event": name, **plain(fields)})
 
     def sound_came(self) -> None:
         """A worker speaks."""
-        self._parts.metrics.stages.spoke(*self._clock.sound(self._parts.clock()))
+        voice_to_voice_s, first_sound_s = self._clock.sound(self._parts.clock())
+        if first_sound_s is not None:
+            self._trace.heard(first_sound_s)
+        self._parts.metrics.stages.spoke(voice_to_voice_s, first_sound_s)
 
     def sound_ended(self) -> None:
         """What it said is complete, or the caller interrupted it."""

@@ -48,6 +48,7 @@ class Introduction:
     dialed: str
     caller: Caller
     correlation_id: str
+    traceparent: str = ""
 
 
 class Observer(Protocol):
@@ -185,6 +186,7 @@ class Conversation:
             caller=about.caller,
             resumed=resumed,
             correlation_id=about.correlation_id,
+            traceparent=about.traceparent,
         )
 
     def tick(self, tick: MediaTick) -> None:

@@ -20,6 +20,7 @@ from callfleet_agent.app import logs
 from callfleet_agent.app.errors import SettingsError
 from callfleet_agent.app.platform_metrics import PlatformMetrics
 from callfleet_agent.app.settings import log_level
+from callfleet_agent.app.trace_setup import traced
 from callfleet_agent.banking import HttpBank, HttpBankSettings
 from callfleet_agent.banking.audit import Occasion
 from callfleet_agent.banking.audited import AuditedCommands, AuditedQueries, Auditor
@@ -311,7 +312,8 @@ def run_platform(settings: PlatformSettings, environment: Mapping[str, str]) -> 
     """Run until SIGTERM or Ctrl-C."""
     name = f"callfleet-{settings.roles[0]}" if len(settings.roles) == 1 else "callfleet-platform"
     logs.configure(name, log_level(environment), fixed=logs.instance(environment))
-    uvloop.run(_until_told(Platform(settings)))
+    with traced(name, environment):
+        uvloop.run(_until_told(Platform(settings)))
 
 
 async def _until_told(platform: Platform) -> None:

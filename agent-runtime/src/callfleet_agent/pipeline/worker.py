@@ -19,6 +19,8 @@ from callfleet_agent.pipeline.settings import WorkerSettings
 from callfleet_agent.pipeline.synthesiser_espeak import EspeakSynthesiser
 from callfleet_agent.pipeline.transcriber_sphinx import SphinxTranscriber
 from callfleet_agent.pipeline.voice_activity import VoiceActivity, VoiceActivityModel
+from callfleet_agent.tracing import continued, traceparent_of
+from callfleet_agent.tracing.correlation import correlated
 
 PARENT_CHECK_S: Final = 0.5
 _log = logging.getLogger(__name__)
@@ -68,7 +70,9 @@ class _Calls:
             return
         self._running += 1
         try:
-            await run_call(link, self._engines, self._settings)
+            hello = link.hello
+            with correlated(hello.correlation_id), continued(traceparent_of(hello.traceparent)):
+                await run_call(link, self._engines, self._settings)
         finally:
             self._running -= 1
 
