@@ -15,6 +15,7 @@ from callfleet_operator.ports.kinds import DEPLOYMENT, POD, Manifest
 from fakes.kube import FakeKube
 from fakes.virtual_time import EPOCH
 
+AGENT_LABEL = "callfleet.io/agent"
 GATE = "callfleet.io/in-dispatcher"
 COST = "controller.kubernetes.io/pod-deletion-cost"
 _TICK_S = 0.05
@@ -90,7 +91,8 @@ class FakeControllers:
         conditions = {
             item["type"]: item["status"] for item in (pod.get("status") or {}).get("conditions", ())
         }
-        ready = running and conditions.get(GATE) == "True"
+        gated = AGENT_LABEL in metadata["labels"]
+        ready = running and (not gated or conditions.get(GATE) == "True")
         if name in self.late:
             ready = conditions.get("Ready") == "True"
         told = {"ContainersReady": str(running), "Ready": str(ready)}

@@ -25,7 +25,7 @@ from callfleet_operator.model import OperatorSettings, ProviderPool
 from callfleet_operator.ports.events import EventType
 from callfleet_operator.ports.kinds import POD, PROVIDER_POOL, VOICE_AGENT, Manifest
 from callfleet_operator.ports.kube import Change, Ref
-from callfleet_operator.ports.probe import ProbeOutcome
+from callfleet_operator.ports.probe import Figures, ProbeOutcome, Progress
 from callfleet_operator.reconcile.core import Core, Outside
 from fakes.controllers import FakeControllers
 from fakes.kube import FakeKube
@@ -56,10 +56,18 @@ class FakeEvents:
 class FakeProbe:
     outcome: ProbeOutcome = field(default_factory=lambda: ProbeOutcome(ok=True, message=""))
     keys: list[str | None] = field(default_factory=list)
+    told: Figures | None = None
+    loaded: Progress | None = None
 
     async def probe(self, pool: ProviderPool, key: str | None) -> ProbeOutcome:
         self.keys.append(key)
         return self.outcome
+
+    async def figures(self, address: str, port: int) -> Figures | None:
+        return self.told
+
+    async def progress(self, address: str, port: int) -> Progress | None:
+        return self.loaded
 
 
 def settings(**changes: Any) -> OperatorSettings:

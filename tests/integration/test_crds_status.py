@@ -8,7 +8,15 @@ import pytest
 from callfleet_operator.model import ProviderPool, VoiceAgent
 from callfleet_operator.policies.agent_status import agent_status
 from callfleet_operator.policies.agent_view import AgentView, DispatcherView
-from callfleet_operator.policies.pool_status import PoolView, pool_status
+from callfleet_operator.policies.pool_status import pool_status
+from callfleet_operator.policies.pool_view import (
+    FiguresView,
+    Loading,
+    ManagedView,
+    PoolPodView,
+    PoolView,
+    ProgressView,
+)
 from callfleet_operator.policies.status_diff import first_difference
 from callfleet_operator.policies.views import PodView, ReportView, Seen
 from vectors.manifests.table import SMALLEST, merged
@@ -77,7 +85,15 @@ def test_a_status_comes_back_as_it_was_judged(kube: Kube, namespace: str) -> Non
 def test_the_status_of_a_pool_comes_back_as_it_was_judged(kube: Kube, namespace: str) -> None:
     path = created(kube, namespace, "ProviderPool")
     pool = ProviderPool.model_validate(kube.must("GET", path), extra="ignore")
-    judged = pool_status(PoolView(generation=1, spec=pool.spec, used_by=2), None, NOW)
+    seen = ManagedView(
+        image="x:1",
+        pods=(PoolPodView("a", loading=Loading.RUNNING),),
+        progress=ProgressView(1, 4),
+        figures=FiguresView("0.11.0", 120, 0.25),
+    )
+    view = PoolView(generation=1, spec=pool.spec, users=("a", "b"), managed=seen)
+    judged = pool_status(view, None, NOW)
+    assert judged.model_progress is not None
     status = {"status": judged.model_dump(by_alias=True, exclude_none=True)}
     answer = kube.must("PUT", f"{path}/status", merged(kube.must("GET", path), status))
     stored = ProviderPool.model_validate(answer, extra="ignore")

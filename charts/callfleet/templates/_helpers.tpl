@@ -64,6 +64,15 @@ namespace: {{ .Release.Namespace }}
 watchNamespaces: {{ .Values.operator.watchNamespaces | toJson }}
 agentImage: {{ include "callfleet.image" .Values.agent.image }}
 agentImagePullPolicy: {{ .Values.agent.image.pullPolicy }}
+pools:
+  images: {{ .Values.pools.images | toJson }}
+  profiles: {{ .Values.pools.profiles | toJson }}
+  # Mounting images is on by default from Kubernetes 1.35 on.
+  imageVolumes: {{ ternary .Values.pools.imageVolumes (semverCompare ">=1.35.0-0" .Capabilities.KubeVersion.Version) (kindIs "bool" .Values.pools.imageVolumes) }}
+  modelHostPaths: {{ .Values.pools.modelHostPaths | toJson }}
+  {{- with .Values.pools.prometheusUrl }}
+  prometheusUrl: {{ . | quote }}
+  {{- end }}
 logLevel: {{ .Values.operator.logLevel | upper }}
 lease: {name: {{ .Release.Name }}-operator, durationSeconds: 15, renewSeconds: 4}
 proxies:

@@ -1,4 +1,4 @@
-"""What the reflectors have seen, by kind, namespace and name, and by agent."""
+"""What the reflectors have seen, by kind, namespace and name, and by agent or pool."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
@@ -7,8 +7,11 @@ from callfleet_operator.ports.kinds import Kind, Manifest, name_of, namespace_of
 from callfleet_operator.ports.kube import Change
 
 AGENT_LABEL = "callfleet.io/agent"
+POOL_LABEL = "callfleet.io/pool"
+_OWNERS = (AGENT_LABEL, POOL_LABEL)
 
 _Address = tuple[str, str]
+_Owner = tuple[str, str, str]
 
 
 class ObjectCache:
@@ -22,7 +25,7 @@ class ObjectCache:
         self._complete = asyncio.Event()
         self._on_change = on_change
         self._objects: dict[_Address, Manifest] = {}
-        self._by_agent: dict[_Address, dict[_Address, Manifest]] = {}
+        self._by_owner: dict[_Owner, dict[_Address, Manifest]] = {}
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -44,7 +47,10 @@ class ObjectCache:
         return [item for (where, _), item in self._objects.items() if where == namespace]
 
     def of_agent(self, namespace: str, agent: str) -> Iterable[Manifest]:
-        return list(self._by_agent.get((namespace, agent), {}).values())
+        return list(self._by_owner.get((namespace, AGENT_LABEL, agent), {}).values())
+
+    def of_pool(self, namespace: str, pool: str) -> Iterable[Manifest]:
+        return list(self._by_owner.get((namespace, POOL_LABEL, pool), {}).values())
 
     def put(self, manifest: Manifest) -> None:
         address = (namespace_of(manifest), name_of(manifest))
@@ -54,8 +60,8 @@ class ObjectCache:
         if old is not None:
             self._unindex(address, old)
         self._objects[address] = manifest
-        if agent := _agent(manifest):
-            self._by_agent.setdefault((address[0], agent), {})[address] = manifest
+        for owner in _owners(manifest):
+            self._by_owner.setdefault(owner, {})[address] = manifest
         self._on_change(Change(self.kind, old, manifest))
 
     def remove(self, namespace: str, name: str) -> None:
@@ -78,12 +84,11 @@ class ObjectCache:
             self._complete.set()
 
     def _unindex(self, address: _Address, manifest: Manifest) -> None:
-        owner = (address[0], _agent(manifest))
-        peers = self._by_agent.get(owner)
-        if peers is not None:
-            peers.pop(address, None)
+        for owner in _owners(manifest):
+            peers = self._by_owner[owner]
+            del peers[address]
             if not peers:
-                del self._by_agent[owner]
+                del self._by_owner[owner]
 
 
 class CacheSet:
@@ -128,12 +133,17 @@ class CacheSet:
     def of_agent(self, kind: Kind, namespace: str, agent: str) -> Iterable[Manifest]:
         return self._caches[kind].of_agent(namespace, agent)
 
+    def of_pool(self, kind: Kind, namespace: str, pool: str) -> Iterable[Manifest]:
+        return self._caches[kind].of_pool(namespace, pool)
+
 
 def _version(manifest: Manifest) -> str | None:
     version: str | None = manifest["metadata"].get("resourceVersion")
     return version
 
 
-def _agent(manifest: Manifest) -> str:
+def _owners(manifest: Manifest) -> list[_Owner]:
+    """Whom an object belongs to, by its labels: namespace, label, name."""
     labels = manifest["metadata"].get("labels") or {}
-    return str(labels.get(AGENT_LABEL, ""))
+    namespace = namespace_of(manifest)
+    return [(namespace, label, str(labels[label])) for label in _OWNERS if labels.get(label)]

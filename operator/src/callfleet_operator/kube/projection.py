@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from callfleet_operator.ports.kinds import POD, Kind, Manifest
+from callfleet_operator.ports.kinds import CUSTOM_RESOURCE_DEFINITION, POD, Kind, Manifest
 
 Projection = Callable[[Manifest], Manifest]
 
@@ -22,7 +22,15 @@ _METADATA = (
 )
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _POD_SPEC = ("nodeName", "hostNetwork", "readinessGates", "terminationGracePeriodSeconds")
-_POD_STATUS = ("phase", "podIP", "conditions", "reason", "message", "containerStatuses")
+_POD_STATUS = (
+    "phase",
+    "podIP",
+    "conditions",
+    "reason",
+    "message",
+    "containerStatuses",
+    "initContainerStatuses",
+)
 
 
 def projection_of(kind: Kind) -> Projection:
@@ -47,6 +55,15 @@ def pod(manifest: Manifest) -> Manifest:
     }
 
 
+def definition(manifest: Manifest) -> Manifest:
+    """That it is there, and its name: schemas are large."""
+    return {
+        "apiVersion": manifest["apiVersion"],
+        "kind": manifest["kind"],
+        "metadata": _metadata(manifest),
+    }
+
+
 def _metadata(manifest: Manifest) -> Manifest:
     found = manifest["metadata"]
     kept = {name: found[name] for name in _METADATA if name in found}
@@ -58,4 +75,4 @@ def _metadata(manifest: Manifest) -> Manifest:
     return kept
 
 
-_PROJECTIONS: dict[Kind, Projection] = {POD: pod}
+_PROJECTIONS: dict[Kind, Projection] = {POD: pod, CUSTOM_RESOURCE_DEFINITION: definition}

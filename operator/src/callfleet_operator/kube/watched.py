@@ -2,24 +2,26 @@
 
 from dataclasses import dataclass
 
-from callfleet_operator.kube.cache import AGENT_LABEL
 from callfleet_operator.ports.kinds import (
     CONFIG_MAP,
     CONTROLLER_REVISION,
+    CUSTOM_RESOURCE_DEFINITION,
     DEPLOYMENT,
     HORIZONTAL_POD_AUTOSCALER,
     NETWORK_POLICY,
     NODE,
+    PERSISTENT_VOLUME_CLAIM,
     POD,
     POD_DISRUPTION_BUDGET,
     PROVIDER_POOL,
     SERVICE,
     SERVICE_ACCOUNT,
+    STATEFUL_SET,
     VOICE_AGENT,
     Kind,
 )
 
-_OURS = f"{AGENT_LABEL},app.kubernetes.io/managed-by=callfleet-operator"
+_OURS = "app.kubernetes.io/managed-by=callfleet-operator"
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,11 @@ WATCHED = (
     Watched(PROVIDER_POOL),
     Watched(NODE),
     Watched(HORIZONTAL_POD_AUTOSCALER),
-    Watched(POD, AGENT_LABEL),
+    Watched(CUSTOM_RESOURCE_DEFINITION),
+    Watched(POD, _OURS),
     Watched(DEPLOYMENT, _OURS),
+    Watched(STATEFUL_SET, _OURS),
+    Watched(PERSISTENT_VOLUME_CLAIM, _OURS),
     Watched(SERVICE, _OURS),
     Watched(SERVICE_ACCOUNT, _OURS),
     Watched(CONFIG_MAP, _OURS),

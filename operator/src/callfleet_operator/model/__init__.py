@@ -8,6 +8,7 @@ reads it through `load_voice_agent`. It needs pydantic and PyYAML, and nothing e
 from .dialog import AuthenticationMethod
 from .engines import Engine, Hosting, Stage
 from .errors import FieldProblem, ManifestError
+from .live import ChainMember, LiveProviders, load_live_providers
 from .load import load_provider_pool, load_voice_agent
 from .meta import Condition, ObjectMeta
 from .providerpool import (
@@ -31,11 +32,13 @@ from .voiceagent import (
 __all__ = [
     "API_VERSION",
     "AuthenticationMethod",
+    "ChainMember",
     "Codec",
     "Condition",
     "Engine",
     "FieldProblem",
     "Hosting",
+    "LiveProviders",
     "ManifestError",
     "Media",
     "ObjectMeta",
@@ -51,6 +54,7 @@ __all__ = [
     "VoiceAgent",
     "VoiceAgentSpec",
     "VoiceAgentStatus",
+    "load_live_providers",
     "load_provider_pool",
     "load_settings",
     "load_voice_agent",

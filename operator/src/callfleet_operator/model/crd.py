@@ -66,7 +66,11 @@ def provider_pools() -> Schema:
             _reason(),
             _age(),
         ],
-        scale={"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"},
+        scale={
+            "specReplicasPath": ".spec.replicas",
+            "statusReplicasPath": ".status.replicas",
+            "labelSelectorPath": ".status.selector",
+        },
     )
 
 

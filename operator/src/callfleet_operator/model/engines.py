@@ -46,10 +46,12 @@ STAGES: dict[Engine, tuple[Stage, ...]] = {
     Engine.ESPEAK: (Stage.TTS,),
     Engine.SILERO: (Stage.VAD,),
     Engine.RULES: (Stage.LLM,),
-    Engine.OPENAI: (Stage.LLM,),
+    Engine.OPENAI: (Stage.LLM, Stage.ASR, Stage.TTS),
     Engine.ELEVENLABS: (Stage.TTS,),
 }
 EMBEDDED = (Engine.SPHINX, Engine.ESPEAK, Engine.SILERO, Engine.RULES)
 HOSTED = (Engine.OPENAI, Engine.ELEVENLABS)
 WITH_GPU = (Engine.VLLM, Engine.LLAMACPP, Engine.WHISPER)
 SPEAKING = tuple(engine for engine, stages in STAGES.items() if Stage.TTS in stages)
+OURS = (Engine.WHISPER, Engine.VOSK, Engine.PIPER)  # servers of our own image
+PUBLIC = (Engine.VLLM, Engine.LLAMACPP)  # servers of other projects' images

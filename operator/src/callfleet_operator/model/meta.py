@@ -75,12 +75,17 @@ class Condition(Model):
 Conditions = Annotated[tuple[Condition, ...], Field(max_length=16), ListOf("map", ("type",))]
 
 
+def to_data(value: Model) -> dict[str, Any]:
+    """Any model as plain data: camelCase, defaults filled in, no nulls."""
+    return value.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
 def to_manifest(resource: Model) -> dict[str, Any]:
     """A resource as plain data: camelCase, defaults of spec filled in, no nulls.
 
     Of the metadata only what is set stays, as in a manifest that a person wrote.
     """
-    data = resource.model_dump(mode="json", by_alias=True, exclude_none=True)
+    data = to_data(resource)
     data["metadata"] = resource.model_dump(
         mode="json", by_alias=True, exclude_defaults=True, include={"metadata"}
     )["metadata"]

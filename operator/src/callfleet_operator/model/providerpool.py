@@ -1,65 +1,16 @@
 """ProviderPool: one engine for recognition, language or synthesis, and where it runs."""
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from .engines import EMBEDDED, HOSTED, SPEAKING, STAGES, WITH_GPU, Engine, Hosting, Stage
+from .engines import EMBEDDED, STAGES, Engine, Hosting, Stage
 from .meta import Conditions, ObjectMeta, to_manifest
-from .pod import NodeSelector, ResourceList, Tolerations
-from .schema import DnsSubdomain, HttpUrl, Int, Model, QualifiedName, Quantity, Rule
-
-
-class ModelCache(Model):
-    """Where a downloaded model is kept."""
-
-    size: Quantity = Field(description="Size of the volume, for example 20Gi.")
-    storage_class_name: DnsSubdomain | None = Field(
-        default=None, description="StorageClass; absent means the cluster's default."
-    )
-
-
-class InferenceModel(Model):
-    """The model that an engine loads."""
-
-    uri: str | None = Field(
-        default=None,
-        min_length=5,
-        max_length=1024,
-        pattern=r"^(hf|s3|oci|pvc|https)://[^\s@]+$",
-        description="Where the model comes from: hf://, s3://, oci://, pvc:// or https://.",
-    )
-    name: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=253,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$",
-        description="Name of the model in requests; absent means the engine's own default.",
-    )
-    checksum: str | None = Field(
-        default=None,
-        max_length=71,
-        pattern=r"^sha256:[0-9a-f]{64}$",
-        description="Digest that the downloaded model must have, sha256: and 64 hex digits.",
-    )
-    cache: ModelCache | None = Field(
-        default=None, description="Volume that keeps the model over restarts."
-    )
-
-    rules: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            cel="has(self.uri) || !has(self.checksum)",
-            message="is of use with uri only; remove it or set uri",
-            field_path=".checksum",
-            holds=lambda m: m.uri is not None or m.checksum is None,
-        ),
-        Rule(
-            cel="has(self.uri) || !has(self.cache)",
-            message="is of use with uri only; remove it or set uri",
-            field_path=".cache",
-            holds=lambda m: m.uri is not None or m.cache is None,
-        ),
-    )
+from .pod import LocalSecret, NodeSelector, ResourceList, Tolerations
+from .poolmodel import InferenceModel
+from .poolparts import PoolBudget, PoolCalling, PoolScaling
+from .poolrules import RULES
+from .schema import DnsLabel, DnsSubdomain, Float, HttpUrl, Int, ListOf, Model, QualifiedName, Rule
 
 
 class SecretKey(Model):
@@ -85,6 +36,19 @@ class External(Model):
     timeout_seconds: Int = Field(
         default=10, ge=1, le=60, description="Time limit of one request, in seconds."
     )
+    ca_secret_name: DnsSubdomain | None = Field(
+        default=None,
+        description="Secret whose key `ca.crt` verifies the server; absent: the system's CAs.",
+    )
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            cel="!has(self.caSecretName) || self.baseUrl.startsWith('https://')",
+            message="is of use with https only; remove it or give an https baseUrl",
+            field_path=".caSecretName",
+            holds=lambda e: e.ca_secret_name is None or e.base_url.startswith("https://"),
+        ),
+    )
 
 
 class Gpu(Model):
@@ -105,42 +69,6 @@ class PoolResources(Model):
     gpu: Gpu | None = Field(default=None, description="GPUs; absent means none.")
 
 
-class PoolScaling(Model):
-    """Scaling of a pool by its load."""
-
-    min_replicas: Int = Field(default=1, ge=1, le=100, description="Fewest replicas.")
-    max_replicas: Int = Field(ge=1, le=100, description="Most replicas.")
-    target_concurrency: Int = Field(
-        default=8, ge=1, le=1000, description="Requests at once in a replica that are aimed at."
-    )
-
-    rules: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            cel="self.minReplicas <= self.maxReplicas",
-            message="must not be above maxReplicas; lower it or raise maxReplicas",
-            field_path=".minReplicas",
-            holds=lambda s: s.min_replicas <= s.max_replicas,
-        ),
-    )
-
-
-def _cel_list(engines: tuple[Engine, ...]) -> str:
-    return "[" + ", ".join(f"'{engine}'" for engine in engines) + "]"
-
-
-def _embedded_has_no(field: str, attribute: str) -> Rule:
-    return Rule(
-        cel=f"!(self.engine in {_cel_list(EMBEDDED)}) || !has(self.{field})",
-        message=f"has no meaning for an engine that runs inside the agent; remove {field}",
-        field_path=f".{field}",
-        holds=lambda p: p.engine not in EMBEDDED or getattr(p, attribute) is None,
-        reason="FieldValueForbidden",
-    )
-
-
-_ONE_STAGE = {engine: stages[0] for engine, stages in STAGES.items() if len(stages) == 1}
-
-
 class ProviderPoolSpec(Model):
     """What is wanted of a pool."""
 
@@ -152,7 +80,7 @@ class ProviderPoolSpec(Model):
     )
     stage: Stage | None = Field(
         default=None,
-        description="What the engine does: asr, llm, tts or vad. Needed for vllm only.",
+        description="What the engine does: asr, llm, tts or vad. Needed for vllm; llm for openai.",
     )
     model: InferenceModel | None = Field(
         default=None, description="The model that the engine loads."
@@ -168,8 +96,47 @@ class ProviderPoolSpec(Model):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$",
         description="Voice of an engine that speaks; absent means the engine's default.",
     )
+    language: str | None = Field(
+        default=None,
+        min_length=2,
+        max_length=35,
+        pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$",
+        description="Language as a BCP 47 tag, for example en-US; absent: the dialog's.",
+    )
+    speed: Float = Field(
+        default=1.0, ge=0, le=4, description="Speed of speech as a factor, 0.5 to 2."
+    )
+    calling: PoolCalling = Field(
+        default_factory=PoolCalling,
+        description="How agents call this pool, and how long they wait.",
+    )
+    budget: PoolBudget | None = Field(
+        default=None, description="What all agents together may spend; absent: no limit."
+    )
+    image: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=512,
+        pattern=r"^[a-z0-9][A-Za-z0-9._/:@-]*$",
+        description="Image of the server; absent means the one of the operator's settings.",
+    )
+    image_pull_secrets: Annotated[
+        tuple[LocalSecret, ...], Field(max_length=8), ListOf("map", ("name",))
+    ] = Field(default=(), description="Secrets with which images are pulled.")
+    extra_args: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=512)], ...],
+        Field(max_length=64),
+        ListOf("atomic"),
+    ] = Field(default=(), description="Arguments added to the command line of vllm or llamacpp.")
     replicas: Int = Field(
         default=1, ge=0, le=100, description="Replicas of a server that the operator runs."
+    )
+    profile: DnsLabel | None = Field(
+        default=None,
+        description=(
+            "Resource profile of the operator's settings: resources, node selector, tolerations "
+            "and runtime class, where this spec does not say them."
+        ),
     )
     resources: PoolResources | None = Field(
         default=None, description="Compute resources of one replica."
@@ -180,6 +147,18 @@ class ProviderPoolSpec(Model):
     tensor_parallel_size: Int | None = Field(
         default=None, ge=1, le=16, description="GPUs over which vllm splits a model."
     )
+    nodes: Int | None = Field(
+        default=None,
+        ge=2,
+        le=16,
+        description="Nodes over which vllm splits a model that is too large for one.",
+    )
+    drain_seconds: Int = Field(
+        default=60,
+        ge=5,
+        le=3600,
+        description="How long a replica that ends waits for its running requests, in seconds.",
+    )
     node_selector: NodeSelector = Field(
         default_factory=dict, description="Labels that a node must have."
     )
@@ -188,132 +167,7 @@ class ProviderPoolSpec(Model):
         default=None, description="RuntimeClass of the pods, for example nvidia."
     )
 
-    rules: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            cel="self.engine == oldSelf.engine",
-            message="cannot be changed; create another ProviderPool and name that one",
-            field_path=".engine",
-            reason="FieldValueForbidden",
-        ),
-        Rule(
-            cel="self.engine != 'vllm' || has(self.stage)",
-            message="is needed for vllm, which can do several; set stage to llm or asr",
-            field_path=".stage",
-            holds=lambda p: p.engine is not Engine.VLLM or p.stage is not None,
-            reason="FieldValueRequired",
-        ),
-        Rule(
-            cel="self.engine != 'vllm' || !has(self.stage) || self.stage in ['llm', 'asr']",
-            message="must be llm or asr for vllm",
-            field_path=".stage",
-            holds=lambda p: (
-                p.engine is not Engine.VLLM or p.stage is None or p.stage in STAGES[Engine.VLLM]
-            ),
-        ),
-        Rule(
-            cel=(
-                "!has(self.stage) || self.engine == 'vllm' || self.stage == {"
-                + ", ".join(f"'{engine}': '{stage}'" for engine, stage in _ONE_STAGE.items())
-                + "}[self.engine]"
-            ),
-            message="is not what this engine does; remove stage, or choose another engine",
-            field_path=".stage",
-            holds=lambda p: p.stage is None or p.stage is _ONE_STAGE.get(p.engine, p.stage),
-        ),
-        Rule(
-            cel=f"!(self.engine in {_cel_list(HOSTED)}) || has(self.external)",
-            message="is needed for a service; set external.baseUrl and external.secretRef",
-            field_path=".external",
-            holds=lambda p: p.engine not in HOSTED or p.external is not None,
-            reason="FieldValueRequired",
-        ),
-        Rule(
-            cel=(
-                "self.engine != 'elevenlabs' || !has(self.external) || has(self.external.secretRef)"
-            ),
-            message="elevenlabs answers nobody without an API key; set external.secretRef",
-            field_path=".external",
-            holds=lambda p: (
-                p.engine is not Engine.ELEVENLABS
-                or p.external is None
-                or p.external.secret_ref is not None
-            ),
-            reason="FieldValueRequired",
-        ),
-        Rule(
-            cel=(
-                f"self.engine in {_cel_list(EMBEDDED + HOSTED)} || has(self.external) "
-                "|| (has(self.model) && has(self.model.uri))"
-            ),
-            message=(
-                "this engine needs a model; set model.uri, or external when somebody else "
-                "runs the server"
-            ),
-            field_path=".model",
-            holds=lambda p: (
-                p.engine in EMBEDDED + HOSTED
-                or p.external is not None
-                or (p.model is not None and p.model.uri is not None)
-            ),
-            reason="FieldValueRequired",
-        ),
-        _embedded_has_no("model", "model"),
-        _embedded_has_no("external", "external"),
-        _embedded_has_no("resources", "resources"),
-        _embedded_has_no("scaling", "scaling"),
-        Rule(
-            cel="!has(self.external) || !has(self.resources)",
-            message="has no meaning with external, whose server somebody else runs; remove it",
-            field_path=".resources",
-            holds=lambda p: p.external is None or p.resources is None,
-            reason="FieldValueForbidden",
-        ),
-        Rule(
-            cel="!has(self.external) || !has(self.scaling)",
-            message="has no meaning with external, whose server somebody else runs; remove it",
-            field_path=".scaling",
-            holds=lambda p: p.external is None or p.scaling is None,
-            reason="FieldValueForbidden",
-        ),
-        Rule(
-            cel=f"!has(self.voice) || self.engine in {_cel_list(SPEAKING)}",
-            message="is for engines that speak (" + ", ".join(SPEAKING) + "); remove voice",
-            field_path=".voice",
-            holds=lambda p: p.voice is None or p.engine in SPEAKING,
-            reason="FieldValueForbidden",
-        ),
-        Rule(
-            cel="!has(self.tensorParallelSize) || self.engine == 'vllm'",
-            message="is for vllm only; remove tensorParallelSize",
-            field_path=".tensorParallelSize",
-            holds=lambda p: p.tensor_parallel_size is None or p.engine is Engine.VLLM,
-            reason="FieldValueForbidden",
-        ),
-        Rule(
-            cel=(
-                "!has(self.tensorParallelSize) || (has(self.resources) && "
-                "has(self.resources.gpu) && "
-                "self.resources.gpu.count >= self.tensorParallelSize) || self.engine != 'vllm'"
-            ),
-            message="needs that many GPUs; set resources.gpu.count to at least this number",
-            field_path=".tensorParallelSize",
-            holds=lambda p: (
-                p.tensor_parallel_size is None
-                or p.engine is not Engine.VLLM
-                or p.gpu_count >= p.tensor_parallel_size
-            ),
-        ),
-        Rule(
-            cel=(
-                "!has(self.resources) || !has(self.resources.gpu) "
-                f"|| self.engine in {_cel_list(WITH_GPU)}"
-            ),
-            message="gpu is for " + ", ".join(WITH_GPU) + "; remove resources.gpu",
-            field_path=".resources",
-            holds=lambda p: p.gpu_count == 0 or p.engine in WITH_GPU + EMBEDDED,
-            reason="FieldValueForbidden",
-        ),
-    )
+    rules: ClassVar[tuple[Rule, ...]] = RULES
 
     @property
     def gpu_count(self) -> int:
@@ -334,6 +188,14 @@ class ProviderPoolSpec(Model):
         return Hosting.EXTERNAL if self.external is not None else Hosting.MANAGED
 
 
+class ModelProgress(Model):
+    """How far a model is loaded."""
+
+    bytes: Int = Field(default=0, ge=0, description="Bytes that are there.")
+    total_bytes: Int = Field(default=0, ge=0, description="Bytes of the whole; 0: not known yet.")
+    percent: Int = Field(default=0, ge=0, le=100, description="The two as a percentage.")
+
+
 class ProviderPoolStatus(Model):
     """What was observed of a pool."""
 
@@ -345,7 +207,29 @@ class ProviderPoolStatus(Model):
     endpoint: str = Field(
         default="", max_length=512, description="Where agents reach the pool; empty when inside."
     )
+    selector: str = Field(
+        default="", max_length=512, description="Label selector of the pods, for autoscalers."
+    )
+    engine_version: str = Field(
+        default="", max_length=64, description="Version that the engine says it has."
+    )
+    first_token_milliseconds: Int | None = Field(
+        default=None,
+        ge=0,
+        description="From a request to its first result, median of the warm-up benchmark.",
+    )
+    real_time_factor: Float | None = Field(
+        default=None,
+        ge=0,
+        description="Seconds of work for a second of audio, of the warm-up benchmark.",
+    )
+    model_progress: ModelProgress | None = Field(
+        default=None, description="How far the model is loaded into the cache."
+    )
     used_by: Int = Field(default=0, ge=0, description="VoiceAgents that name this pool.")
+    users: Annotated[
+        tuple[Annotated[str, Field(max_length=63)], ...], Field(max_length=64), ListOf("atomic")
+    ] = Field(default=(), description="Names of VoiceAgents that name this pool, 64 at most.")
     conditions: Conditions = Field(
         default=(), description="Ready, Progressing, Degraded and ModelCached, with reasons."
     )

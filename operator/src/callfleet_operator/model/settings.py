@@ -7,8 +7,11 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from .engines import Engine
 from .load import load
-from .schema import DnsLabel, DnsSubdomain, HttpUrl, Int, ListOf, Model, Rule
+from .pod import NodeSelector, Tolerations
+from .providerpool import PoolResources
+from .schema import Bool, DnsLabel, DnsSubdomain, HttpUrl, Int, ListOf, Model, Rule
 
 
 def _canonical_cidr(value: str) -> str:
@@ -142,6 +145,49 @@ class LeaseSettings(Model):
     )
 
 
+class ResourceProfile(Model):
+    """Hardware that pools may ask for by name."""
+
+    name: DnsLabel = Field(description="Name that spec.profile of a ProviderPool picks.")
+    resources: PoolResources = Field(
+        default_factory=PoolResources, description="Compute resources of one replica."
+    )
+    node_selector: NodeSelector = Field(
+        default_factory=dict, description="Labels that a node must have."
+    )
+    tolerations: Tolerations = Field(default=(), description="Taints that are tolerated.")
+    runtime_class_name: DnsSubdomain | None = Field(
+        default=None, description="RuntimeClass of the pods."
+    )
+
+
+class PoolSettings(Model):
+    """How ProviderPools are run."""
+
+    images: dict[Engine, Annotated[str, Field(min_length=1, max_length=512)]] = Field(
+        default_factory=dict,
+        description="Image by engine, for pools that name none.",
+    )
+    profiles: Annotated[
+        tuple[ResourceProfile, ...], Field(max_length=64), ListOf("map", ("name",))
+    ] = Field(default=(), description="Hardware that pools may ask for by name.")
+    image_volumes: Bool = Field(
+        default=False,
+        description="Whether pods may mount images (Kubernetes 1.35, or its feature gate).",
+    )
+    model_host_paths: Annotated[tuple[FilePath, ...], Field(max_length=64)] = Field(
+        default=(),
+        description="Folders of nodes that pools may mount by file:// (and what is below them).",
+    )
+    prometheus_url: HttpUrl | None = Field(
+        default=None, description="Prometheus that KEDA asks; absent: an HPA is used instead."
+    )
+
+    def profile(self, name: str) -> ResourceProfile | None:
+        """The profile of that name, or None."""
+        return next((profile for profile in self.profiles if profile.name == name), None)
+
+
 class OperatorSettings(Model):
     """Everything the operator is told when it starts."""
 
@@ -167,6 +213,9 @@ class OperatorSettings(Model):
     ] = Field(default=(), description="The SIP proxies.")
     metrics_cidrs: Annotated[tuple[Cidr, ...], Field(max_length=64)] = Field(
         default=(), description="Networks that may read pods' metrics, besides the cluster's pods."
+    )
+    pools: PoolSettings = Field(
+        default_factory=PoolSettings, description="How ProviderPools are run."
     )
     lease: LeaseSettings = Field(default_factory=LeaseSettings, description="Leadership.")
     resync_seconds: Int = Field(

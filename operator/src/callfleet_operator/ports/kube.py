@@ -49,6 +49,10 @@ class KubeStore(Protocol):
         """The objects that carry the label callfleet.io/agent=<agent>, in O(their number)."""
         ...
 
+    def of_pool(self, kind: Kind, namespace: str, pool: str) -> Iterable[Manifest]:
+        """The objects that carry the label callfleet.io/pool=<pool>, in O(their number)."""
+        ...
+
 
 class KubeWriter(Protocol):
     """Writes to the cluster. Raises NotLeaderError, or one of the KubeErrors.

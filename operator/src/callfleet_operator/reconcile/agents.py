@@ -17,6 +17,7 @@ from callfleet_operator.reconcile.fleet_rows import FleetRows
 from callfleet_operator.reconcile.pods import PodSteps
 from callfleet_operator.reconcile.report import AgentReport
 from callfleet_operator.reconcile.scaler import Scaler
+from callfleet_operator.reconcile.views import soonest
 
 _LOOK_AGAIN_S = 0.5
 
@@ -124,7 +125,3 @@ def _unheard(facts: AgentFacts) -> bool:
     asked = facts.proxy is None or facts.proxy.fault is not None or facts.memory.outcome is not None
     silent = any(pod.gate and pod.exists and pod.uid not in facts.reports for pod in facts.pods)
     return not asked or silent
-
-
-def soonest(*seconds: float | None) -> float | None:
-    return min((each for each in seconds if each is not None), default=None)

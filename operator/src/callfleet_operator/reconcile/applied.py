@@ -58,6 +58,13 @@ class Applied:
         )
         return [item for item in found if item is not None]
 
+    def of_pool(self, kind: Kind, namespace: str, pool: str) -> list[Manifest]:
+        found = (
+            self.get(kind, namespace, name_of(item))
+            for item in self.store.of_pool(kind, namespace, pool)
+        )
+        return [item for item in found if item is not None]
+
     async def apply_all(self, manifests: Iterable[Manifest]) -> None:
         """Applies what differs, in order. One that is refused does not keep the others back.
 

@@ -35,9 +35,12 @@ from callfleet_operator.reconcile.deletion import Deletion
 from callfleet_operator.reconcile.dispatcher import DispatcherSync
 from callfleet_operator.reconcile.facts import Gatherer
 from callfleet_operator.reconcile.fleet_rows import FleetRows
-from callfleet_operator.reconcile.keys import AGENT_LABEL, keys_of, proxy_of
+from callfleet_operator.reconcile.keys import AGENT_LABEL, keys_of, pools_of, proxy_of
 from callfleet_operator.reconcile.pods import PodSteps
-from callfleet_operator.reconcile.pools import PoolKeys, PoolReconciler
+from callfleet_operator.reconcile.pool_children import PoolChildren
+from callfleet_operator.reconcile.pool_keys import PoolKeys
+from callfleet_operator.reconcile.pool_scaler import PoolScaler
+from callfleet_operator.reconcile.pools import PoolReconciler
 from callfleet_operator.reconcile.queue import Backoff, KeyQueue
 from callfleet_operator.reconcile.report import AgentReport
 from callfleet_operator.reconcile.scaler import Scaler
@@ -114,6 +117,8 @@ class Core:
             reader=outside.reader,
             probe=outside.probe,
             keys=pool_keys,
+            children=PoolChildren(self.applied, outside.reader, settings, clock),
+            scaler=PoolScaler(self.applied, clock, self._calls),
             status=status,
             clock=clock,
             changed=self._add_all,
@@ -183,6 +188,17 @@ class Core:
             self.keys.add(ref)
         else:
             self.keys.add_after(ref, _FIGURES_S)
+        for pool in pools_of(self._outside.store.get(VOICE_AGENT, namespace, agent) or {}):
+            found = self._outside.store.get(PROVIDER_POOL, namespace, pool) or {}
+            if (found.get("spec") or {}).get("scaling"):
+                self.keys.add_after(Ref(PROVIDER_POOL, namespace, pool), _FIGURES_S)
+
+    def _calls(self, namespace: str, agents: Iterable[str]) -> int:
+        """The calls of some agents, by the last reports of their pods."""
+        store, links = self._outside.store, self._outside.links
+        pods = (pod for agent in agents for pod in store.of_agent(POD, namespace, agent))
+        figures = (links.figures(str(pod["metadata"]["uid"])) for pod in pods)
+        return sum(found.calls for found in figures if found is not None)
 
     def _sync(self, proxy: str) -> None:
         """A round soon: what many agents want at once goes into one."""

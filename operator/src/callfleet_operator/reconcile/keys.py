@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from callfleet_operator.ports.kinds import (
+    CUSTOM_RESOURCE_DEFINITION,
     NODE,
     POD,
     PROVIDER_POOL,
@@ -15,6 +16,7 @@ from callfleet_operator.ports.kinds import (
 from callfleet_operator.ports.kube import Change, KubeStore, Ref
 
 AGENT_LABEL = "callfleet.io/agent"
+POOL_LABEL = "callfleet.io/pool"
 _STAGES = ("asr", "llm", "tts")
 # What our own status writes change; a change of nothing else is our own echo.
 _OWN = ("status",)
@@ -31,8 +33,12 @@ def keys_of(change: Change, store: KubeStore) -> Iterator[Ref]:
         yield from _of_provider_pool(change, subject, store)
     elif change.kind == NODE:
         yield from _of_node(change, subject, store)
-    elif owner := _agent_label(subject):
+    elif change.kind == CUSTOM_RESOURCE_DEFINITION:
+        yield from _of_definition(change, store)
+    elif owner := _label(subject, AGENT_LABEL):
         yield Ref(VOICE_AGENT, namespace_of(subject), owner)
+    elif pool := _label(subject, POOL_LABEL):
+        yield Ref(PROVIDER_POOL, namespace_of(subject), pool)
 
 
 def pools_of(agent: Manifest) -> set[str]:
@@ -82,6 +88,14 @@ def _of_provider_pool(change: Change, subject: Manifest, store: KubeStore) -> It
     yield from users_of(store, namespace_of(subject), name_of(subject))
 
 
+def _of_definition(change: Change, store: KubeStore) -> Iterator[Ref]:
+    """Monitors and scalers of others become possible, or impossible."""
+    if change.old is not None and change.new is not None:
+        return
+    for pool in store.list(PROVIDER_POOL):
+        yield Ref(PROVIDER_POOL, namespace_of(pool), name_of(pool))
+
+
 def users_of(store: KubeStore, namespace: str, pool: str) -> Iterator[Ref]:
     """The agents that name a pool of their namespace."""
     for agent in store.list(VOICE_AGENT, namespace):
@@ -96,7 +110,7 @@ def _of_node(change: Change, subject: Manifest, store: KubeStore) -> Iterator[Re
         return
     seen = set()
     for pod in store.list(POD):
-        owner = _agent_label(pod)
+        owner = _label(pod, AGENT_LABEL)
         if owner and (pod.get("spec") or {}).get("nodeName") == name_of(subject):
             seen.add(Ref(VOICE_AGENT, namespace_of(pod), owner))
     yield from sorted(seen)
@@ -106,8 +120,8 @@ def cordoned(node: Manifest) -> bool:
     return bool((node.get("spec") or {}).get("unschedulable"))
 
 
-def _agent_label(manifest: Manifest) -> str:
-    return str((manifest["metadata"].get("labels") or {}).get(AGENT_LABEL, ""))
+def _label(manifest: Manifest, name: str) -> str:
+    return str((manifest["metadata"].get("labels") or {}).get(name, ""))
 
 
 def _conditions(manifest: Manifest | None) -> Iterable[Any]:

@@ -29,6 +29,11 @@ def rfc3339(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def soonest(*seconds: float | None) -> float | None:
+    """The first of several times to look again; None when there is none."""
+    return min((each for each in seconds if each is not None), default=None)
+
+
 def pod_view(pod: Manifest, *, cordoned: bool) -> PodView:
     metadata = pod["metadata"]
     status = pod.get("status") or {}

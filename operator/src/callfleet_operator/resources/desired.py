@@ -6,6 +6,7 @@ from callfleet_operator.model import ProviderPool, VoiceAgent
 
 from . import Manifest
 from .apply import with_hash
+from .chains import live_providers
 from .deployment import deployment
 from .disruption import disruption_budget
 from .facts import Facts
@@ -26,7 +27,7 @@ def desired(agent: VoiceAgent, pools: Mapping[str, ProviderPool], facts: Facts) 
         network_policy(agent, facts.operator),
         headless_service(agent),
         disruption_budget(agent),
-        live_config_map(agent, pools),
+        live_config_map(agent, live_providers(agent, pools, facts.live)),
     ]
     if facts.provider_keys:
         manifests.append(keys_secret(agent, facts.provider_keys))

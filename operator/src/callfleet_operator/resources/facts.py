@@ -7,6 +7,7 @@ from callfleet_operator.model import OperatorSettings
 from callfleet_operator.policies.scaling import FleetPlan
 
 from . import Manifest
+from .chains import LiveFacts
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,15 @@ class OperatorFacts:
 class Facts:
     """Everything `desired` sees besides the agent and its pools.
 
-    `revisions` are the stored ControllerRevisions by revision; `provider_keys` the API keys by
-    name of the pool.
+    `revisions` are the stored ControllerRevisions by revision; `provider_keys` API keys and CAs by
+    file name.
     """
 
     operator: OperatorFacts
     plan: FleetPlan
     revisions: Mapping[str, Manifest] = field(default_factory=dict)
     provider_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+    live: LiveFacts = field(default_factory=LiveFacts)
 
 
 def operator_facts(settings: OperatorSettings, proxy: str) -> OperatorFacts:

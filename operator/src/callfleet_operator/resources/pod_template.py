@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from callfleet_operator.model import VoiceAgent
+from callfleet_operator.model import VoiceAgent, live
 from callfleet_operator.model.pod import AgentPod
 from callfleet_operator.policies.address import SIP_PORT
 
@@ -23,9 +23,9 @@ from .names import (
 from .quantities import canonical_resources
 
 SETTINGS_DIR, LIVE_DIR = "/etc/callfleet/settings", "/etc/callfleet/live"
-TLS_DIR, KEYS_DIR = "/etc/callfleet/tls", "/etc/callfleet/providers"
+TLS_DIR = "/etc/callfleet/tls"
 BANKING_DIR = "/etc/callfleet/banking"
-SETTINGS_FILE, LIVE_FILE = "agent.yaml", "providers.yaml"
+SETTINGS_FILE, LIVE_FILE = "agent.yaml", live.FILE
 
 USER_ID = 10001
 # After SIGTERM: 5 s until the row is out at the latest, then the calls, then 32 s (64 times T1,
@@ -190,7 +190,7 @@ def volume_mounts(agent: VoiceAgent) -> list[dict[str, Any]]:
         "settings": SETTINGS_DIR,
         "live": LIVE_DIR,
         "tls": TLS_DIR,
-        "providers": KEYS_DIR,
+        "providers": live.KEYS_DIR,
     }
     if banking_sources(agent):
         read_only["banking"] = BANKING_DIR

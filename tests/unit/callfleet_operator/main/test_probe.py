@@ -9,6 +9,7 @@ from aiohttp import web
 
 from callfleet_operator.main.probe import HttpProbe
 from callfleet_operator.model import ProviderPool
+from callfleet_operator.ports.probe import Figures, Progress
 
 
 def pool(url: str, engine: str = "openai") -> ProviderPool:
@@ -77,3 +78,50 @@ async def test_nobody_there() -> None:
     await probe.close()
     assert not outcome.ok
     assert "could not be reached" in outcome.message
+
+
+# --- pods of pools: whatever they say is checked -------------------------------------------------
+async def told_by_a_pod(answers: dict[str, web.Response]) -> tuple[Figures | None, Progress | None]:
+    async def answer(request: web.Request) -> web.Response:
+        return answers.get(request.path, web.Response(status=404))
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port = runner.addresses[0][1]
+    probe = HttpProbe()
+    try:
+        return await probe.figures("127.0.0.1", port), await probe.progress("127.0.0.1", port)
+    finally:
+        await probe.close()
+        await runner.cleanup()
+
+
+async def test_figures_and_progress_of_a_pod() -> None:
+    figures = {"engineVersion": "1" * 99, "firstResultMs": 12.6, "realTimeFactor": 0.12345}
+    told = await told_by_a_pod(
+        {
+            "/figures": web.json_response(figures),
+            "/progress": web.json_response({"bytes": 3, "totalBytes": 4}),
+        }
+    )
+    assert told == (Figures("1" * 64, 13, 0.123), Progress(3, 4))
+
+
+@pytest.mark.parametrize("text", ["no json", "[]", "{}", '{"bytes": true, "totalBytes": -1}'])
+async def test_a_pod_that_says_nothing_sensible(text: str) -> None:
+    figures, progress = await told_by_a_pod(
+        {"/figures": web.Response(text=text), "/progress": web.Response(text=text)}
+    )
+    assert figures in (None, Figures())
+    assert progress is None
+
+
+async def test_a_pod_that_does_not_answer() -> None:
+    probe = HttpProbe()
+    assert await probe.figures("::1", 9) is None
+    assert await probe.progress("127.0.0.1", 9) is None
+    await probe.close()
+    assert await told_by_a_pod({}) == (None, None)

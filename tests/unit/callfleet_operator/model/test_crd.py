@@ -157,7 +157,7 @@ SERVER = {"baseUrl": "http://server.example"}
         ({"engine": "rules"}, Hosting.EMBEDDED, Stage.LLM),
         ({"engine": "openai", "external": SERVER}, Hosting.EXTERNAL, Stage.LLM),
         ({"engine": "vllm", "stage": "asr", "external": SERVER}, Hosting.EXTERNAL, Stage.ASR),
-        ({"engine": "piper", "model": {"uri": "hf://org/voice"}}, Hosting.MANAGED, Stage.TTS),
+        ({"engine": "piper", "model": {"uri": "hf://org/a.onnx"}}, Hosting.MANAGED, Stage.TTS),
     ],
 )
 def test_what_follows_from_an_engine(spec: dict[str, Any], hosting: Hosting, stage: Stage) -> None:

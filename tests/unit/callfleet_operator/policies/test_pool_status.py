@@ -11,6 +11,7 @@ from vectors.manifests.table import SMALLEST, merged
 NOW, LATER = "2026-01-01T00:00:00Z", "2026-01-01T00:05:00Z"
 EXTERNAL = {"engine": "openai", "external": {"baseUrl": "https://api.example/v1?key=abc"}}
 WITH_KEY = merged(EXTERNAL, {"external": {"secretRef": {"name": "llm", "key": "token"}}})
+WITH_CA = merged(EXTERNAL, {"external": {"caSecretName": "llm-ca"}})
 MANAGED = {"engine": "vosk", "model": {"uri": "hf://org/model"}}
 FOUND = SecretView(found=True, key_found=True)
 ANSWERS = ProbeView(ok=True)
@@ -24,7 +25,7 @@ def view(spec: dict[str, Any], **more: Any) -> PoolView:
 CASES = [
     # what is seen, then Ready, Progressing, Degraded, and why
     (view({}), "True", "False", "False", "Embedded", "inside the agent"),
-    (view(MANAGED), "False", "False", "False", "EngineNotManaged", "spec.external.baseUrl"),
+    (view(MANAGED), "False", "False", "True", "ImageNotSet", "set spec.image, or pools.images"),
     (view(EXTERNAL), "Unknown", "True", "False", "NotProbed", "not tried yet"),
     (view(EXTERNAL, probe=ANSWERS), "True", "False", "False", "Reachable", "it answers"),
     (
@@ -60,6 +61,40 @@ CASES = [
         "SecretKeyNotFound",
         "Secret llm has no key token; add it or set another key",
     ),
+    (
+        view(WITH_CA, probe=ANSWERS),
+        "False",
+        "False",
+        "True",
+        "CANotFound",
+        "spec.external.caSecretName names llm-ca",
+    ),
+    (
+        view(WITH_CA, ca=SecretView(found=True), probe=ANSWERS),
+        "False",
+        "False",
+        "True",
+        "CANotFound",
+        "with a key ca.crt",
+    ),
+    (view(WITH_CA, ca=FOUND, probe=ANSWERS), "True", "False", "False", "Reachable", "answers"),
+    (
+        view(EXTERNAL, probe=ANSWERS, deleting=True, users=("a", "b")),
+        "True",
+        "True",
+        "False",
+        "DeletionWaits",
+        "until no VoiceAgent names it in spec.providers: a, b",
+    ),
+    (
+        view({}, deleting=True, users=tuple("abcdefghijkl")),
+        "True",
+        "True",
+        "False",
+        "DeletionWaits",
+        "i, j, …",
+    ),
+    (view({}, deleting=True), "True", "False", "False", "Embedded", "inside the agent"),
     (view(WITH_KEY, secret=FOUND), "Unknown", "True", "False", "NotProbed", "not tried yet"),
     (view(WITH_KEY, secret=FOUND, probe=ANSWERS), "True", "False", "False", "Reachable", "answers"),
 ]
@@ -87,7 +122,7 @@ def test_the_conditions_of_a_pool(
     [
         ({}, "True", "Bundled"),
         (EXTERNAL, "True", "NotNeeded"),
-        (MANAGED, "False", "EngineNotManaged"),
+        (MANAGED, "Unknown", "NotLookedAt"),
     ],
 )
 def test_where_the_model_is(spec: dict[str, Any], status: str, reason: str) -> None:
@@ -96,8 +131,8 @@ def test_where_the_model_is(spec: dict[str, Any], status: str, reason: str) -> N
 
 
 def test_the_figures() -> None:
-    status = pool_status(view(EXTERNAL, used_by=2), None, NOW)
-    assert (status.observed_generation, status.used_by) == (3, 2)
+    status = pool_status(view(EXTERNAL, users=("a", "b")), None, NOW)
+    assert (status.observed_generation, status.used_by, status.users) == (3, 2, ("a", "b"))
     assert status.endpoint == "https://api.example/v1"  # a key may follow the question mark
     assert pool_status(view({}), None, NOW).endpoint == ""
 

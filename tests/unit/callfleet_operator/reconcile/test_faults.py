@@ -251,7 +251,7 @@ async def test_pods_that_are_missing_from_a_list_keep_their_rows() -> None:
         cache = fleet.operator.caches.of(POD)
         for pod in fleet.all_pods():
             cache._objects.pop((NAMESPACE, pod["metadata"]["name"]))
-        cache._by_agent.clear()
+        cache._by_owner.clear()
         fleet.core.resync()
         await fleet.until(lambda: fleet.condition("DispatcherSynced")[1] == "MassDeactivation", 10)
         assert len(fleet.proxy.active(SET)) == 4

@@ -4,7 +4,6 @@ import base64
 from typing import Any
 
 import pytest
-import yaml
 
 from callfleet_operator.model import (
     ProviderPool,
@@ -19,6 +18,7 @@ from callfleet_operator.resources.apply import HASH_ANNOTATION, manifest_hash
 from callfleet_operator.resources.desired import desired
 from callfleet_operator.resources.facts import Facts, OperatorFacts, operator_facts
 from callfleet_operator.resources.revision import controller_revision, rendered, revision_of
+from callfleet_operator.resources.settings import live_of
 from vectors.manifests.table import SMALLEST, merged
 
 OPERATOR = OperatorFacts("callfleet-system", "agent:1")
@@ -121,62 +121,13 @@ def test_settings_never_change_under_their_name() -> None:
     assert load_voice_agent(found["data"]["agent.yaml"]).spec.capacity.calls_per_pod == 20
 
 
-POOLS = {
-    "local": pool(engine="sphinx"),
-    "service": pool(
-        engine="openai",
-        model={"name": "gpt-4o"},
-        external={"baseUrl": "https://api.example/v1", "secretRef": {"name": "key"}},
-    ),
-    "open": pool(engine="whisper", external={"baseUrl": "http://asr.example"}),
-    "voices": pool(engine="espeak", voice="en-gb"),
-    "later": pool(engine="vosk", model={"uri": "hf://org/model"}),
-}
-
-
-class TestLiveSettings:
-    def chains(self, **providers: Any) -> dict[str, Any]:
-        chains = {stage: [{"pool": name} for name in chain] for stage, chain in providers.items()}
-        found = built(agent(providers=chains), "ConfigMap", POOLS)
-        loaded: dict[str, Any] = yaml.safe_load(found["data"]["providers.yaml"])
-        return loaded
-
-    def test_the_embedded_engines_need_nothing(self) -> None:
-        assert self.chains() == {"asr": [], "llm": [], "tts": []}
-
-    def test_chains_keep_their_order(self) -> None:
-        assert self.chains(asr=["open", "local"])["asr"] == [
-            {
-                "pool": "open",
-                "engine": "whisper",
-                "hosting": "external",
-                "baseUrl": "http://asr.example",
-                "timeoutSeconds": 10,
-            },
-            {"pool": "local", "engine": "sphinx", "hosting": "embedded"},
-        ]
-
-    def test_a_service_with_a_key(self) -> None:
-        assert self.chains(llm=["service"])["llm"] == [
-            {
-                "pool": "service",
-                "engine": "openai",
-                "hosting": "external",
-                "model": "gpt-4o",
-                "baseUrl": "https://api.example/v1",
-                "timeoutSeconds": 10,
-                "keyFile": "/etc/callfleet/providers/service",
-            }
-        ]
-
-    def test_a_voice(self) -> None:
-        assert self.chains(tts=["voices"])["tts"][0]["voice"] == "en-gb"
-
-    @pytest.mark.parametrize("unfit", ["nowhere", "voices", "later"])
-    def test_what_cannot_be_used_is_left_out(self, unfit: str) -> None:
-        assert self.chains(asr=[unfit, "local"])["asr"] == [
-            {"pool": "local", "engine": "sphinx", "hosting": "embedded"}
-        ]
+def test_live_settings_are_the_chains() -> None:
+    found = built(agent(providers={"asr": [{"pool": "bad"}]}), "ConfigMap", {"bad": pool()})
+    live = live_of(found)
+    assert live is not None
+    assert (live.generation, [member.pool for member in live.asr]) == (1, ["bad"])
+    assert live_of(None) is None
+    assert live_of({"data": {"providers.yaml": "asr: 5"}}) is None
 
 
 def test_keys_of_providers_are_in_a_secret_and_nowhere_else() -> None:

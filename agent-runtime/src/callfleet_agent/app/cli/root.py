@@ -4,6 +4,8 @@ import click
 
 from callfleet_agent.app.cli.audit import audit
 from callfleet_agent.app.cli.call import call
+from callfleet_agent.app.cli.engine_probe import engine_probe
+from callfleet_agent.app.cli.model import model
 from callfleet_agent.app.cli.run import run
 from callfleet_agent.app.cli.serve import serve
 from callfleet_agent.app.cli.storage import storage
@@ -27,5 +29,5 @@ def callfleet() -> None:
     """
 
 
-for command in (audit, run, call, serve, storage, version, worker):
+for command in (audit, call, model, run, serve, storage, version, worker):
     callfleet.add_command(command)

@@ -1,0 +1,35 @@
+"""llama.cpp: llama-server, its OpenAI-compatible server, on CPU or GPU.
+
+github.com/ggml-org/llama.cpp, tools/server/README.md: arguments; GET /health (503 while the model
+loads, 200 after); --metrics (Prometheus). The image's entry point is llama-server itself.
+"""
+
+from .server import Launch, Metrics, Server, Wire
+
+PORT = 8080
+WIRE = Wire("http", PORT, "/v1")
+ALL_LAYERS = 999
+
+
+def server(launch: Launch) -> Server:
+    """One slot for each request at once; on a GPU every layer is put there."""
+    named = {
+        "--model": launch.model,
+        "--alias": launch.name,
+        "--host": "0.0.0.0",  # noqa: S104 - the pod's own
+        "--port": str(PORT),
+        "--parallel": str(launch.concurrency),
+    }
+    if launch.gpus:
+        named["--n-gpu-layers"] = str(ALL_LAYERS)
+    arguments = [part for pair in named.items() for part in pair]
+    return Server(
+        wire=WIRE,
+        http_port=PORT,
+        health="/health",
+        metrics=Metrics("llamacpp:requests_processing", "llamacpp:requests_deferred"),
+        args=(*arguments, "--metrics", *launch.spec.extra_args),
+        environment={"HOME": "/cache"},
+        folders=("/cache",),
+        requests={"cpu": "2", "memory": "4Gi"},
+    )
