@@ -29,5 +29,6 @@ def callfleet() -> None:
     """
 
 
+serve.add_command(engine_probe)
 for command in (audit, call, model, run, serve, storage, version, worker):
     callfleet.add_command(command)
