@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 import orjson
 
 from callfleet_agent.services.correlation import correlated, current
-from callfleet_operator.model.redaction import redacted, redacted_fields
+from callfleet_operator.model.redaction import message_of, redacted, redacted_fields
 
 if TYPE_CHECKING:
     import loguru
@@ -50,7 +50,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname,
             "correlation_id": current(),
             **self._fixed,
-            "message": redacted(record.getMessage()),
+            "message": message_of(record),
             "logger": record.name,
         }
         line |= _own_fields(record)
@@ -94,7 +94,7 @@ class PlainFormatter(logging.Formatter):
         """The line, without its newline."""
         fields = " ".join(f"{name}={value}" for name, value in _own_fields(record).items())
         at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
-        message = redacted(record.getMessage())
+        message = message_of(record)
         line = f"{at} {record.levelname.lower():7} {message} {fields}".rstrip()
         if not record.exc_info:
             return line

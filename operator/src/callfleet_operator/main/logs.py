@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from callfleet_operator.model.redaction import redacted, redacted_fields
+from callfleet_operator.model.redaction import message_of, redacted, redacted_fields
 from callfleet_operator.reconcile.correlation import correlation_id
 
 SERVICE = "callfleet-operator"
@@ -34,7 +34,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname,
             "correlation_id": correlation_id.get(),
             **self._fixed,
-            "message": redacted(record.getMessage()),
+            "message": message_of(record),
             "logger": record.name,
         }
         given = vars(record)

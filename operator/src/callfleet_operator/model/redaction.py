@@ -8,6 +8,8 @@ addresses of machines and moments are left as they are.
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
+from logging import LogRecord
 from typing import Any, Final
 
 NUMBER: Final = "[number]"
@@ -71,6 +73,7 @@ _TAKEN: Final = tuple(
     )
 )  # fmt: skip
 _GROUPED: Final = re.compile(r"\+?\(?\d(?:[\s().\-/\u2010-\u2015\u00a0]{0,3}\d)+")
+_WORD: Final = re.compile(r"[A-Za-z_]{0,40}")  # most fields: nothing private is one such word
 _PRIVATE_FIELD: Final = re.compile(
     rf"(?i)(?:^|_)(?:{_HIDDEN_WORDS}|credential|pin|otp|digits?|phone|msisdn|caller|caller_id|"
     r"customer|customer_id|customer_number|account|iban|card_number|birth|dob|birth_date|"
@@ -81,6 +84,8 @@ _MEASURE: Final = re.compile(r"(?:_(?:ms|us|ns|s|bytes|at|total|count|pid|positi
 
 def redacted(text: str) -> str:
     """The text without what is private in it."""
+    if _WORD.fullmatch(text):
+        return text
     if len(text) > _LONGEST:
         text = text[:_LONGEST] + "…"
     kept: list[str] = []
@@ -94,6 +99,16 @@ def redacted(text: str) -> str:
         text = pattern.sub(taken, text)
     text = _GROUPED.sub(_number, text)
     return _back(text, kept)
+
+
+_redacted_once = lru_cache(maxsize=512)(redacted)
+
+
+def message_of(record: LogRecord) -> str:
+    """A log line's message. One without arguments is constant text, and is looked at once."""
+    if not record.args:
+        return _redacted_once(str(record.msg))
+    return redacted(record.getMessage())
 
 
 def redacted_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
