@@ -282,7 +282,7 @@ class Connector:
 
     def _workers_changed(self, states: dict[WorkerState, int]) -> None:
         self.metrics.workers_are(states)
-        self.metrics.stages.breakers.forget(frozenset(self._supervisor().pids.values()))
+        self.metrics.breakers.forget(frozenset(self._supervisor().pids.values()))
 
     def _worker_lost(self) -> None:
         self.metrics.worker_lost()

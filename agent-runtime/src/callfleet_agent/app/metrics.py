@@ -11,7 +11,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from callfleet_agent.app.journal_metrics import watch_journal
-from callfleet_agent.app.stage_metrics import StageMetrics
+from callfleet_agent.app.stage_metrics import Breakers, StageMetrics
 from callfleet_agent.journal import Journal
 from callfleet_agent.rtp import MediaStats
 from callfleet_agent.session import EndedBy, Refusal, WorkerState
@@ -42,7 +42,8 @@ class AgentMetrics:
     def __init__(self, capacity: int) -> None:
         self.registry = registry = CollectorRegistry()
         self.slo = SloCounts()
-        self.stages = StageMetrics(registry)
+        self.breakers = Breakers(registry)
+        self.stages = StageMetrics(registry, self.breakers)
         self._offered = Counter("callfleet_calls_offered", "INVITEs offered", registry=registry)
         self._answered = Counter("callfleet_calls_answered", "Calls answered", registry=registry)
         self._refused = Counter(

@@ -249,7 +249,9 @@ class Platform:
         if set(settings.roles) & set(SPOKEN):
             from callfleet_agent.app.platform_speech import SpeechParts
 
-            speech = await stack.enter_async_context(SpeechParts(settings, stores, bank))
+            speech = await stack.enter_async_context(
+                SpeechParts(settings, stores, bank, self.metrics)
+            )
             parts += speech.parts
         return (stores.database if stores else None), parts
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from callfleet_agent.app.stage_metrics import Circuit
+from callfleet_agent.app.stage_metrics import Circuit, StageMetrics
 from callfleet_agent.banking import Guarded
 from callfleet_agent.storage.cache import Cache
 
@@ -38,6 +38,10 @@ class PlatformMetrics:
     def identity_refused(self, code: str) -> None:
         """A client was not let in."""
         self._refused.labels(code).inc()
+
+    def stages(self) -> StageMetrics:
+        """The metrics of the turns of conversations that are held here; asked for once."""
+        return StageMetrics(self.registry)
 
     def watch_bank(self, bank: Guarded) -> None:
         """Show the state of the breaker of the bank."""

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final, Self
 
 from callfleet.v1 import asr_pb2_grpc, connector_pb2_grpc, llm_pb2_grpc, tts_pb2_grpc, vad_pb2_grpc
+from callfleet_agent.app.platform_metrics import PlatformMetrics
 from callfleet_agent.app.recorded_bank import RecordedBank
 from callfleet_agent.app.speech_engines import (
     EspeakSpeaker,
@@ -82,9 +83,14 @@ class SpeechParts:
     """The parts of the roles that speak, listen and answer, with their engines warm."""
 
     def __init__(
-        self, settings: "PlatformSettings", stores: "Stores | None", bank: Bank | None
+        self,
+        settings: "PlatformSettings",
+        stores: "Stores | None",
+        bank: Bank | None,
+        metrics: PlatformMetrics,
     ) -> None:
         self._settings = settings
+        self._stages = metrics.stages()
         self._stores = stores
         self._bank = bank
         self._stack = AsyncExitStack()
@@ -168,6 +174,7 @@ class SpeechParts:
         engines = await self._engines(settings, bank)
 
         async def run(link: StreamLink) -> None:
+            link.on_event = self._stages.told
             await run_call(link, engines, settings)
 
         commands = (

@@ -68,9 +68,10 @@ class Breakers:
 
 
 class StageMetrics:
-    """The metrics of the turns, in the connector's registry."""
+    """The metrics of the turns. `breakers`: where workers in other processes tell of theirs."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, breakers: Breakers | None = None) -> None:
+        self.breakers = breakers
         self._stage = Histogram(
             "callfleet_stage_seconds", "A stage of a turn", ["stage"],
             buckets=VOICE_S, registry=registry,
@@ -101,9 +102,15 @@ class StageMetrics:
         self.waiting = Gauge(
             "callfleet_calls_waiting", "Calls that wait for a worker", registry=registry
         )
-        self.breakers = Breakers(registry)
         for stage in STAGES:
             self._stage.labels(stage)
+
+    def told(self, name: str, fields: Mapping[str, object]) -> None:
+        """Any event of a conversation."""
+        if name == "turn":
+            self.turn(fields)
+        elif name == "barge-in":
+            self.barged_in(fields)
 
     def turn(self, fields: Mapping[str, object]) -> None:
         """A turn's event of a worker."""
@@ -111,6 +118,8 @@ class StageMetrics:
             told = next((fields[name] for name in names if name in fields), None)
             if isinstance(told, int | float) and told >= 0:
                 self._stage.labels(stage).observe(told / 1000)
+        if self.breakers is None:
+            return
         for dependency in DEPENDENCIES:
             if f"{dependency}_circuit" in fields:
                 state = fields[f"{dependency}_circuit"]

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from callfleet_agent.app.metrics import ANSWER_LIMITS_MS, AgentMetrics
 from callfleet_agent.app.platform_metrics import PlatformMetrics
-from callfleet_agent.app.stage_metrics import Circuit, StageMetrics
+from callfleet_agent.app.stage_metrics import Breakers, Circuit, StageMetrics
 from callfleet_agent.rtp import MediaStats
 from callfleet_agent.session import EndedBy, Refusal, WorkerState
 
@@ -75,17 +75,18 @@ def registry() -> CollectorRegistry:
 
 @pytest.fixture
 def stages(registry: CollectorRegistry) -> StageMetrics:
-    return StageMetrics(registry)
+    return StageMetrics(registry, Breakers(registry))
 
 
 def test_a_turn_tells_of_each_of_its_stages(
     registry: CollectorRegistry, stages: StageMetrics
 ) -> None:
-    stages.turn(
+    stages.told(
+        "turn",
         {
             "vad_ms": 96, "endpointing_ms": 200.0, "asr_first_ms": 900.0, "recognition_ms": 30,
             "dialog_ms": 0.4, "model_ms": 250.0, "bank_ms": "fast", "speech_ms": 700,
-        }
+        },
     )  # fmt: skip
     stages.spoke(0.41, 0.02)
     stages.spoke(None, None)
@@ -107,8 +108,9 @@ def test_a_turn_tells_of_each_of_its_stages(
 def test_an_interruption_by_voice_has_a_time_and_one_by_key_has_none(
     registry: CollectorRegistry, stages: StageMetrics
 ) -> None:
-    stages.barged_in({"heard_ms": 160})
-    stages.barged_in({"heard_ms": None})
+    stages.told("barge-in", {"heard_ms": 160})
+    stages.told("barge-in", {"heard_ms": None})
+    stages.told("provider_failed", {"heard_ms": 160})
     assert registry.get_sample_value("callfleet_barge_ins_total") == 2
     assert registry.get_sample_value("callfleet_barge_in_seconds_count") == 1
 
@@ -135,6 +137,7 @@ def test_the_worst_breaker_of_the_living_workers_is_shown(
     assert shown("bank") == Circuit.OPEN
     stages.turn({"bank_circuit": "closed", "worker_pid": 1})
     assert shown("bank") == Circuit.HALF_OPEN
+    assert stages.breakers is not None
     stages.breakers.forget(frozenset({1}))
     assert shown("bank") == Circuit.CLOSED
     stages.breakers.tell("bank", 1, "ajar")
@@ -159,3 +162,12 @@ def test_the_services_count_refusals_and_show_the_banks_breaker() -> None:
     read = metrics.registry.get_sample_value
     assert read("callfleet_identities_refused_total", {"code": "TOKEN_EXPIRED"}) == 1
     assert read("callfleet_breaker_state", {"dependency": "bank"}) == Circuit.OPEN
+
+
+def test_conversations_without_workers_have_stages_and_no_breakers_of_their_own() -> None:
+    metrics = PlatformMetrics()
+    metrics.watch_bank(FakeGuarded())
+    metrics.stages().told("turn", {"dialog_ms": 1, "bank_circuit": "open", "worker_pid": 1})
+    read = metrics.registry.get_sample_value
+    assert read("callfleet_stage_seconds_count", {"stage": "llm_first"}) == 1
+    assert read("callfleet_breaker_state", {"dependency": "bank"}) == Circuit.CLOSED
