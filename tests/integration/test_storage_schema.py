@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 from callfleet_agent.session.identifiers import uuid7
+from callfleet_agent.storage.audit import audit_entries
 from callfleet_agent.storage.database import Database
 from callfleet_agent.storage.schema import migrate
 from callfleet_agent.storage.tables import metadata
@@ -82,6 +83,7 @@ async def test_the_tables_are_what_sqlalchemy_sees(postgres: Server) -> None:
         await migrate(connected)
         async with connected.transaction() as connection:
             assert await connection.run_sync(differences) == []
+    assert audit_entries.name in metadata.tables
 
 
 @pytest.mark.parametrize(

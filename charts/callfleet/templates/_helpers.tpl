@@ -74,6 +74,9 @@ pools:
   prometheusUrl: {{ . | quote }}
   {{- end }}
 logLevel: {{ .Values.operator.logLevel | upper }}
+{{- with .Values.monitoring.traces.endpoint }}
+tracesEndpoint: {{ . | quote }}
+{{- end }}
 lease: {name: {{ .Release.Name }}-operator, durationSeconds: 15, renewSeconds: 4}
 proxies:
   - name: {{ .Values.proxy.name }}

@@ -31,7 +31,9 @@ class Image:
 IMAGES = {
     image.name: image
     for image in (
-        Image("agent", "python", (("proto", ()), ("operator", ()), ("agent-runtime", ()))),
+        Image(
+            "agent", "python", (("proto", ()), ("operator", ()), ("agent-runtime", ("tracing",)))
+        ),
         Image("operator", "python", (("proto", ()), ("operator", ("controller",)))),
         Image("proxy", "debian"),
         Image("postgres", "debian"),

@@ -20,6 +20,8 @@ from callfleet_agent.app.logs import correlated
 from callfleet_agent.app.media_terms import media_settings
 from callfleet_agent.app.metrics import AgentMetrics
 from callfleet_agent.app.supervisor import Supervisor
+from callfleet_agent.app.traced_call import TracedCall
+from callfleet_agent.app.turn_clock import TurnClock
 from callfleet_agent.link import Caller
 from callfleet_agent.rtp import MediaSession, MediaTick
 from callfleet_agent.session import Call, CallEvent, CallState, EndedBy, Refusal
@@ -27,6 +29,7 @@ from callfleet_agent.sip import events, sdp
 from callfleet_agent.sip.call import Call as SipCall
 from callfleet_agent.sip.dialog import Dialog
 from callfleet_agent.sip.errors import LocalProtocolError, NotAcceptableError, RemoteProtocolError
+from callfleet_agent.tracing import continued, traceparent_of
 from callfleet_agent.transport.rtp_call import RtpCall
 from callfleet_agent.transport.rtp_port import NoPortsFree, PortRange, RtpEndpoint
 from callfleet_agent.transport.ticker import Ticker
@@ -79,6 +82,10 @@ class AgentCall:
         self._talk: Conversation | None = None
         self._cname = f"{random.Random(self.call.uuid.int).getrandbits(64):016x}"
         self._turns = 0
+        self._clock = TurnClock()
+        self._trace = TracedCall(str(self.call.uuid), traceparent_of(self._sip.info.traceparent))
+        if self._trace.traceparent:
+            self._sip.fixed_headers = (("Traceparent", self._trace.traceparent),)
         self._receiving = True
         self._codec: str | None = None
         self._cause = ""
@@ -90,7 +97,7 @@ class AgentCall:
 
     async def run(self) -> None:
         """Answer, converse, end, and write the call detail record."""
-        with correlated(str(self.uuid)):
+        with correlated(str(self.uuid)), continued(self._trace.traceparent):
             try:
                 await self._answer_and_talk()
             except Exception:
@@ -168,6 +175,7 @@ class AgentCall:
                 about.number or "",
                 Caller(about.caller.id, about.caller.trusted, about.caller.withheld),
                 str(self.uuid),
+                self._trace.traceparent,
             ),
             session,
             self._parts.supervisor,
@@ -207,11 +215,21 @@ class AgentCall:
         if not self.call.is_over:
             self._move(CallEvent.FAILED)
         if stats is not None:
-            parts.metrics.rtp_of_call(lost=stats.lost, strangers=stats.strangers)
+            parts.metrics.rtp_of_call(stats)
         if self.call.answered_at is not None:
             parts.metrics.call_ended(self.call.ended_by, self.call.talked_s())
         fields = call_detail(self.call, self._cause, self._turns, self._codec, stats)
         _log.info("call detail record", extra=fields)
+        self._trace.end(
+            {
+                "codec": self._codec,
+                "ended_by": self.call.ended_by.value,
+                "cause": self._cause or None,
+                "turns": self._turns,
+                "moved": self.call.workers_lost,
+            },
+            failed=self._cause if self.call.ended_by is EndedBy.FAILED else "",
+        )
 
     # from the SIP endpoint
 
@@ -295,14 +313,40 @@ class AgentCall:
 
     def worker_event(self, name: str, fields: dict[str, object]) -> None:
         """A worker tells of a turn: numbers and codes, never content."""
+        stages = self._parts.metrics.stages
         if name == "turn":
             self._turns += 1
+            stages.turn(fields)
+            answered_s = self._clock.turn(fields, self._parts.clock())
+            stages.spoke(answered_s, None)
+            self._trace.turn(fields)
+            if answered_s is not None:
+                self._trace.heard(None)
             answer_ms = answer_ms_of(fields)
             if answer_ms is not None:
                 self._parts.metrics.turn_answered(answer_ms)
+        elif name == "barge-in":
+            stages.barged_in(fields)
+            self._trace.interrupted()
         elif name.endswith("_failed"):
             self._parts.metrics.provider_failed()
         _log.info("a turn of the conversation", extra={"turn_event": name, **plain(fields)})
+
+    def sound_came(self) -> None:
+        """A worker speaks."""
+        voice_to_voice_s, first_sound_s = self._clock.sound(self._parts.clock())
+        if first_sound_s is not None:
+            self._trace.heard(first_sound_s)
+        self._parts.metrics.stages.spoke(voice_to_voice_s, first_sound_s)
+
+    def sound_ended(self) -> None:
+        """What it said is complete, or the caller interrupted it."""
+        self._clock.silence()
+
+    @property
+    def waits(self) -> bool:
+        """Whether no worker has the call that should have one."""
+        return self._talk is not None and self._talk.waits and not self.call.is_over
 
     def moved(self) -> None:
         """Another worker took the call."""

@@ -25,7 +25,15 @@ from callfleet_agent.app.settings import AgentSettings
 from callfleet_agent.app.supervisor import StartWorker, Supervisor
 from callfleet_agent.app.worker_process import worker_starter
 from callfleet_agent.services.http import health_app, serve_http
-from callfleet_agent.session import Admission, Drain, PodIntent, PodPhase, Refusal, admit
+from callfleet_agent.session import (
+    Admission,
+    Drain,
+    PodIntent,
+    PodPhase,
+    Refusal,
+    WorkerState,
+    admit,
+)
 from callfleet_agent.sip import events
 from callfleet_agent.sip.call import Call as SipCall
 from callfleet_agent.sip.settings import AdvertisedAddress, UserAgentSettings
@@ -124,7 +132,10 @@ class Connector:
             start_worker,
             self.settings.workers,
             on_lost=self._worker_lost,
-            on_change=self.metrics.workers_are,
+            on_change=self._workers_changed,
+        )
+        self.metrics.stages.waiting.set_function(
+            lambda: sum(call.waits for call in self._calls.values())
         )
         ticker = Ticker(clock=self._clock)
         ticker.start()
@@ -268,6 +279,10 @@ class Connector:
             del self._calls[key]
             self._drain = self._drain.on_call_ended(at=self._clock())
             self.tell()
+
+    def _workers_changed(self, states: dict[WorkerState, int]) -> None:
+        self.metrics.workers_are(states)
+        self.metrics.breakers.forget(frozenset(self._supervisor().pids.values()))
 
     def _worker_lost(self) -> None:
         self.metrics.worker_lost()

@@ -48,6 +48,7 @@ class Introduction:
     dialed: str
     caller: Caller
     correlation_id: str
+    traceparent: str = ""
 
 
 class Observer(Protocol):
@@ -55,6 +56,12 @@ class Observer(Protocol):
 
     def worker_event(self, name: str, fields: dict[str, object]) -> None:
         """A worker told a turn's timings or counters."""
+
+    def sound_came(self) -> None:
+        """A worker sent sound."""
+
+    def sound_ended(self) -> None:
+        """What it said is complete, or was interrupted."""
 
     def moved(self) -> None:
         """The call was given to another worker."""
@@ -151,6 +158,11 @@ class Conversation:
         return link is not None and link.connection.unanswered_pings >= MAX_UNANSWERED_PINGS
 
     @property
+    def waits(self) -> bool:
+        """Whether no worker has the call."""
+        return not self._is_held and not self._said.done()
+
+    @property
     def _is_held(self) -> bool:
         return self._link is not None and self._taken.done()
 
@@ -174,6 +186,7 @@ class Conversation:
             caller=about.caller,
             resumed=resumed,
             correlation_id=about.correlation_id,
+            traceparent=about.traceparent,
         )
 
     def tick(self, tick: MediaTick) -> None:
@@ -227,7 +240,9 @@ class Conversation:
         match message:
             case Audio():
                 self._media.push(message.epoch, message.position, message.samples)
+                self._observer.sound_came()
             case EndOfSpeech():
+                self._observer.sound_ended()
                 self._media.end_of_speech(message.epoch, message.position)
             case Interrupt():
                 self._interrupted(message.epoch)
@@ -248,6 +263,7 @@ class Conversation:
                 self._drop_link()
 
     def _interrupted(self, epoch: int) -> None:
+        self._observer.sound_ended()
         ended, played = self._media.interrupt(epoch)
         self._epoch = epoch
         if self._link is not None:

@@ -27,6 +27,7 @@ from callfleet_agent.app.settings import (
     log_level,
     read_manifest,
 )
+from callfleet_agent.app.trace_setup import traced
 from callfleet_operator.model import VoiceAgent
 
 LOOPBACK = "127.0.0.1"
@@ -98,7 +99,8 @@ def run_on_laptop(options: LaptopOptions, environment: Mapping[str, str]) -> Non
             plain_logs=not options.json_logs,
         )
         os.environ["CALLFLEET_PLAIN_LOGS"] = "0" if options.json_logs else "1"  # for the workers
-        uvloop.run(_serve(Connector(settings), demo_port, options.card_status))
+        with traced("callfleet-connector", os.environ):
+            uvloop.run(_serve(Connector(settings), demo_port, options.card_status))
 
 
 def _agent(manifest: Manifest, options: LaptopOptions, demo_port: int | None) -> VoiceAgent:

@@ -9,11 +9,13 @@ import os
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import orjson
 
 from callfleet_agent.services.correlation import correlated, current
+from callfleet_operator.model.redaction import message_of, redacted, redacted_fields
 
 if TYPE_CHECKING:
     import loguru
@@ -26,7 +28,10 @@ __all__ = [
     "instance",
     "quieten_loguru",
 ]
-_OF_EVERY_RECORD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+_VERSION: Final = version("callfleet-agent")
+_OF_EVERY_RECORD: Final = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message", "asctime", "taskName", "color_message",
+}  # fmt: skip
 
 
 class JsonFormatter(logging.Formatter):
@@ -34,7 +39,7 @@ class JsonFormatter(logging.Formatter):
 
     def __init__(self, service: str, fixed: Mapping[str, str] | None = None) -> None:
         super().__init__()
-        self._fixed = {"service": service, **(fixed or {})}
+        self._fixed = {"service": service, "version": _VERSION, **(fixed or {})}
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its newline."""
@@ -45,15 +50,19 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname,
             "correlation_id": current(),
             **self._fixed,
-            "message": record.getMessage(),
+            "message": message_of(record),
             "logger": record.name,
         }
-        line |= {
-            name: value for name, value in vars(record).items() if name not in _OF_EVERY_RECORD
-        }
+        line |= _own_fields(record)
         if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)
+            line["error"] = redacted(self.formatException(record.exc_info))
         return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _own_fields(record: logging.LogRecord) -> dict[str, Any]:
+    """What the record says beside its message, without what is private."""
+    given = vars(record)
+    return redacted_fields({name: given[name] for name in given if name not in _OF_EVERY_RECORD})
 
 
 def quieten_loguru() -> None:
@@ -83,14 +92,13 @@ class PlainFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its newline."""
-        fields = " ".join(
-            f"{name}={value}"
-            for name, value in vars(record).items()
-            if name not in _OF_EVERY_RECORD and name not in {"color_message", "taskName"}
-        )
+        fields = " ".join(f"{name}={value}" for name, value in _own_fields(record).items())
         at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
-        line = f"{at} {record.levelname.lower():7} {record.getMessage()} {fields}".rstrip()
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        message = message_of(record)
+        line = f"{at} {record.levelname.lower():7} {message} {fields}".rstrip()
+        if not record.exc_info:
+            return line
+        return f"{line}\n{redacted(self.formatException(record.exc_info))}"
 
 
 def configure(

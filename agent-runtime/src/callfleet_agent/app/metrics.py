@@ -10,6 +10,10 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from callfleet_agent.app.journal_metrics import watch_journal
+from callfleet_agent.app.stage_metrics import Breakers, StageMetrics
+from callfleet_agent.journal import Journal
+from callfleet_agent.rtp import MediaStats
 from callfleet_agent.session import EndedBy, Refusal, WorkerState
 
 ANSWER_LIMITS_MS: Final = (100, 200, 300, 400, 500, 600, 700, 800, 1000, 1500, 2000, 3000)
@@ -38,6 +42,8 @@ class AgentMetrics:
     def __init__(self, capacity: int) -> None:
         self.registry = registry = CollectorRegistry()
         self.slo = SloCounts()
+        self.breakers = Breakers(registry)
+        self.stages = StageMetrics(registry, self.breakers)
         self._offered = Counter("callfleet_calls_offered", "INVITEs offered", registry=registry)
         self._answered = Counter("callfleet_calls_answered", "Calls answered", registry=registry)
         self._refused = Counter(
@@ -136,7 +142,14 @@ class AgentMetrics:
         for state in WorkerState:
             self._workers.labels(state).set(states.get(state, 0))
 
-    def rtp_of_call(self, *, lost: int, strangers: int) -> None:
+    def rtp_of_call(self, stats: MediaStats) -> None:
         """A call's media statistics at its end."""
-        self._packets_lost.inc(max(0, lost))
-        self._strangers.inc(max(0, strangers))
+        self._packets_lost.inc(max(0, stats.lost))
+        self._strangers.inc(max(0, stats.strangers))
+        self.stages.line(
+            jitter_ms=stats.jitter_ms, lost=stats.lost, received=stats.packets_received
+        )
+
+    def watch(self, journal: Journal) -> None:
+        """Show what is owed to the stores."""
+        watch_journal(self.registry, journal)

@@ -20,13 +20,18 @@ from callfleet_agent.app import logs
 from callfleet_agent.app.errors import SettingsError
 from callfleet_agent.app.platform_metrics import PlatformMetrics
 from callfleet_agent.app.settings import log_level
+from callfleet_agent.app.trace_setup import traced
 from callfleet_agent.banking import HttpBank, HttpBankSettings
+from callfleet_agent.banking.audit import Occasion
+from callfleet_agent.banking.audited import AuditedCommands, AuditedQueries, Auditor
 from callfleet_agent.banking.commands import BankingCommands
 from callfleet_agent.banking.queries import BankingQueries
 from callfleet_agent.context.commands import ContextCommands
 from callfleet_agent.context.queries import ContextQueries
 from callfleet_agent.services import banking, context_store, session_manager
+from callfleet_agent.services.actor import acting
 from callfleet_agent.services.bucket import Limit
+from callfleet_agent.services.correlation import current
 from callfleet_agent.services.edge import Edge
 from callfleet_agent.services.http import health_app, serve_http
 from callfleet_agent.services.limits import Buckets, Limits
@@ -37,6 +42,7 @@ from callfleet_agent.services.tokens import KeySet, TokenVerifier
 from callfleet_agent.session.commands import SessionCommands
 from callfleet_agent.session.identifiers import uuid7
 from callfleet_agent.session.queries import SessionQueries
+from callfleet_agent.storage.audit import PostgresAuditLog
 from callfleet_agent.storage.cache import Cache
 from callfleet_agent.storage.cached import CachedContexts, CachedSessions
 from callfleet_agent.storage.contexts import PostgresContexts
@@ -137,6 +143,11 @@ class Stores:
         """Banking transactions."""
         return PostgresTransactions(self.database, self.sealer)
 
+    def auditor(self) -> Auditor:
+        """Writes down every banking operation."""
+        log = PostgresAuditLog(self.database, self.sealer)
+        return Auditor(log, utc_now, lambda: Occasion(acting(), current()))
+
 
 def stored_parts(settings: PlatformSettings, stores: Stores, bank: HttpBank | None) -> list[Part]:
     """The services that keep something."""
@@ -166,14 +177,14 @@ def stored_parts(settings: PlatformSettings, stores: Stores, bank: HttpBank | No
             )
         )
     if bank is not None and BANKING in settings.roles:
-        transactions = stores.transactions()
+        transactions, auditor = stores.transactions(), stores.auditor()
         parts.append(
             Part(
                 banking.NAME,
                 banking_pb2_grpc.add_BankingServiceServicer_to_server,
                 banking.BankingService(
-                    BankingCommands(bank, transactions, utc_now),
-                    BankingQueries(bank, transactions),
+                    AuditedCommands(BankingCommands(bank, transactions, utc_now), auditor),
+                    AuditedQueries(BankingQueries(bank, transactions), auditor),
                 ),
                 banking.READERS,
             )
@@ -238,7 +249,9 @@ class Platform:
         if set(settings.roles) & set(SPOKEN):
             from callfleet_agent.app.platform_speech import SpeechParts
 
-            speech = await stack.enter_async_context(SpeechParts(settings, stores, bank))
+            speech = await stack.enter_async_context(
+                SpeechParts(settings, stores, bank, self.metrics)
+            )
             parts += speech.parts
         return (stores.database if stores else None), parts
 
@@ -254,6 +267,7 @@ class Platform:
             )
         )
         stack.push_async_callback(bank.close)
+        self.metrics.watch_bank(bank)
         return bank
 
     def _edge(self, parts: Iterable[Part], cache: Cache | None) -> Edge:
@@ -300,7 +314,8 @@ def run_platform(settings: PlatformSettings, environment: Mapping[str, str]) -> 
     """Run until SIGTERM or Ctrl-C."""
     name = f"callfleet-{settings.roles[0]}" if len(settings.roles) == 1 else "callfleet-platform"
     logs.configure(name, log_level(environment), fixed=logs.instance(environment))
-    uvloop.run(_until_told(Platform(settings)))
+    with traced(name, environment):
+        uvloop.run(_until_told(Platform(settings)))
 
 
 async def _until_told(platform: Platform) -> None:

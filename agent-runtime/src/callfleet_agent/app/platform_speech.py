@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
 from callfleet.v1 import asr_pb2_grpc, connector_pb2_grpc, llm_pb2_grpc, tts_pb2_grpc, vad_pb2_grpc
+from callfleet_agent.app.platform_metrics import PlatformMetrics
 from callfleet_agent.app.recorded_bank import RecordedBank
 from callfleet_agent.app.speech_engines import (
     EspeakSpeaker,
@@ -19,6 +20,7 @@ from callfleet_agent.app.speech_engines import (
 from callfleet_agent.app.stream_call import StreamLink
 from callfleet_agent.app.stream_calls import StreamCall, StreamCallBook
 from callfleet_agent.banking import Bank
+from callfleet_agent.banking.audited import AuditedBank
 from callfleet_agent.banking.commands import BankingCommands
 from callfleet_agent.context.commands import ContextCommands
 from callfleet_agent.context.queries import ContextQueries
@@ -82,9 +84,14 @@ class SpeechParts:
     """The parts of the roles that speak, listen and answer, with their engines warm."""
 
     def __init__(
-        self, settings: "PlatformSettings", stores: "Stores | None", bank: Bank | None
+        self,
+        settings: "PlatformSettings",
+        stores: "Stores | None",
+        bank: Bank | None,
+        metrics: PlatformMetrics,
     ) -> None:
         self._settings = settings
+        self._stages = metrics.stages()
         self._stores = stores
         self._bank = bank
         self._stack = AsyncExitStack()
@@ -141,11 +148,13 @@ class SpeechParts:
             return  # the settings do not allow it
         contexts = self._stores.contexts()
         commands = ContextCommands(contexts, utc_now, new_id)
-        bank = self._bank
+        bank, auditor = self._bank, self._stores.auditor()
         banking = BankingCommands(bank, self._stores.transactions(), utc_now)
         answerer = RuleAnswerer(
             self._dialog,
-            lambda session_id: RecordedBank(session_id, bank, banking),
+            lambda session_id: AuditedBank(
+                RecordedBank(session_id, bank, banking), auditor, session_id
+            ),
             commands,
             ContextQueries(contexts, utc_now),
         )
@@ -162,9 +171,11 @@ class SpeechParts:
         if self._bank is None:
             return  # the settings do not allow it
         settings = WorkerSettings(dialog=self._dialog, calls=self._settings.calls)
-        engines = await self._engines(settings, self._bank)
+        bank = AuditedBank(self._bank, self._stores.auditor()) if self._stores else self._bank
+        engines = await self._engines(settings, bank)
 
         async def run(link: StreamLink) -> None:
+            link.on_event = self._stages.told
             await run_call(link, engines, settings)
 
         commands = (

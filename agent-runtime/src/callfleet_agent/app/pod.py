@@ -20,6 +20,7 @@ from callfleet_agent.app.settings import (
     log_level,
     read_manifest,
 )
+from callfleet_agent.app.trace_setup import traced
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,8 @@ def run_in_pod(options: PodOptions, environment: Mapping[str, str]) -> None:
         pod=identity,
         log_level=level,
     )
-    uvloop.run(_serve(Connector(settings)))
+    with traced("callfleet-connector", environment):
+        uvloop.run(_serve(Connector(settings)))
 
 
 async def _serve(connector: Connector) -> None:

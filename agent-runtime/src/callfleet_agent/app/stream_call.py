@@ -7,7 +7,7 @@ late), and 20 ms of the agent's sound goes out. What waits is bounded both ways.
 import asyncio
 import random
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final
 from uuid import UUID
 
@@ -41,6 +41,7 @@ class StreamLink:
         self.played_position = 0
         self.sent_position = 0
         self.turns = 0
+        self.on_event: Callable[[str, Mapping[str, object]], None] = lambda _name, _fields: None
         self.lost_frames = 0
         self.reason: str | None = None
         self._position = hello.position
@@ -111,9 +112,10 @@ class StreamLink:
         """The conversation as another pipeline could go on with it."""
         self.context = context
 
-    def event(self, name: str, **_: EventValue) -> None:
+    def event(self, name: str, **fields: EventValue) -> None:
         """Something happened."""
         self.turns += name == "turn"
+        self.on_event(name, fields)
 
     async def __aiter__(self) -> AsyncIterator[Message]:
         while True:

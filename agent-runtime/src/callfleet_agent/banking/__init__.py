@@ -25,6 +25,7 @@ from callfleet_agent.banking.port import (
     CardDelivery,
     CardDeliveryRequest,
     CardStatus,
+    Guarded,
     TransactionReceipt,
     TransactionRequest,
 )
@@ -33,7 +34,7 @@ __all__ = [
     "DEMO_CUSTOMERS", "Authentication", "AuthenticationError", "AuthenticationRequest",
     "AuthenticationStatus", "Bank", "BankProtocolError", "BankUnavailableError", "BankingError",
     "CardDelivery", "CardDeliveryRequest", "CardStatus", "DemoBank", "DemoCard",
-    "DemoCustomer", "HttpBank", "HttpBankSettings", "IntentNotFoundError",
+    "DemoCustomer", "Guarded", "HttpBank", "HttpBankSettings", "IntentNotFoundError",
     "RequestRefusedError", "Timing", "TransactionReceipt", "TransactionRequest", "demo_customers",
     "serve_demo_bank",
 ]  # fmt: skip

@@ -34,6 +34,13 @@ class BankUnavailableError(BankingError):
         super().__init__(code, message, retry=True)
 
 
+class AuditUnavailableError(BankUnavailableError):
+    """What is asked for cannot be written down, so it is not done."""
+
+    def __init__(self) -> None:
+        super().__init__("audit_away", "the audit log cannot be written")
+
+
 class BankProtocolError(BankingError):
     """The bank's answer is not one: their fault, and asking again gives the same."""
 

@@ -90,6 +90,11 @@ class HttpBank:
         )
         return wire.read_receipt(answer)
 
+    @property
+    def circuit(self) -> str:
+        """The breaker's state now."""
+        return self._breaker.state(self._timing.clock()).value
+
     async def close(self) -> None:
         """Closes the connections; the next request would open new ones."""
         session, self._session = self._session, None

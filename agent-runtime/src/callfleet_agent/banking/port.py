@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from uuid import UUID
 
 
@@ -86,6 +86,16 @@ class TransactionReceipt:
     transaction_id: str
     kind: str
     result: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@runtime_checkable
+class Guarded(Protocol):
+    """Whoever asks a bank through a circuit breaker."""
+
+    @property
+    def circuit(self) -> str:
+        """The breaker's state now: closed, open or half_open."""
+        ...
 
 
 class Bank(Protocol):

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,6 +56,7 @@ class Journal:
             weight: OrderedDict() for weight in Weight
         }
         self._on_disk: set[int] = set()
+        self._kept_at: dict[int, float] = {}
         self.bytes_owed = 0
         self.counts = JournalCounts()
         self.on_append: Callable[[], None] = lambda: None
@@ -66,6 +68,13 @@ class Journal:
 
     def __len__(self) -> int:
         return sum(map(len, self._owed.values()))
+
+    @property
+    def oldest_s(self) -> float:
+        """How long the oldest record is owed, in seconds; of what was there at the start, since
+        the start."""
+        oldest = self._oldest()
+        return 0.0 if oldest is None else time.monotonic() - self._kept_at[oldest.sequence]
 
     def append(self, weight: Weight, kind: int, call: UUID, identity: UUID, data: bytes) -> None:
         """Take a record in: it is sealed, in memory and in a file when this returns.
@@ -128,11 +137,13 @@ class Journal:
 
     def _keep(self, entry: Entry) -> None:
         self._owed[entry.weight][entry.sequence] = entry
+        self._kept_at[entry.sequence] = time.monotonic()
         self.bytes_owed += len(entry.payload) + _OVERHEAD
 
     def _drop(self, entry: Entry) -> None:
         if self._owed[entry.weight].pop(entry.sequence, None) is None:
             return
+        del self._kept_at[entry.sequence]
         self.bytes_owed -= len(entry.payload) + _OVERHEAD
         if entry.sequence in self._on_disk:
             self._on_disk.discard(entry.sequence)

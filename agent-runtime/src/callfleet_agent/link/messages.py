@@ -73,6 +73,7 @@ class Hello(Message):
     resumed: bool = False
     draining: bool = False
     correlation_id: str = ""
+    traceparent: str = ""
     protocol: int = PROTOCOL
 
     def payload(self) -> bytes:
@@ -101,6 +102,7 @@ class Hello(Message):
             resumed=_typed(fields, "resumed", bool),
             draining=_typed(fields, "draining", bool),
             correlation_id=_typed(fields, "correlation_id", str),
+            traceparent=_typed({"traceparent": "", **fields}, "traceparent", str),
             protocol=protocol,
         )
 

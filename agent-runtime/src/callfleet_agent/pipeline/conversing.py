@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import time
 from uuid import UUID, uuid5
 
@@ -14,6 +15,7 @@ from callfleet_agent.banking import (
     Bank,
     BankingError,
     CardDeliveryRequest,
+    Guarded,
 )
 from callfleet_agent.dialog import (
     AskBank,
@@ -157,7 +159,14 @@ class Conversing(FrameProcessor):
             if not isinstance(given, Interrupted):
                 self._turn += 1
                 kind = type(given).__name__.lower()
-                self._link.event("turn", turn=self._turn, state=reply.state, result=kind, **timing)
+                self._link.event(
+                    "turn",
+                    turn=self._turn,
+                    state=reply.state,
+                    result=kind,
+                    **timing,
+                    **_circuit_of(self._bank),
+                )
         except LinkError:
             return  # the input reads the same error and ends the call
 
@@ -195,6 +204,13 @@ class Conversing(FrameProcessor):
             )
         )
         return Authenticated(_VERDICTS[verdict.status], verdict.customer_id)
+
+
+def _circuit_of(bank: Bank) -> dict[str, str | int]:
+    """The state of the bank's breaker in this process."""
+    if not isinstance(bank, Guarded):
+        return {}
+    return {"bank_circuit": bank.circuit, "worker_pid": os.getpid()}
 
 
 def attempt_key(call: UUID, attempt: int) -> UUID:

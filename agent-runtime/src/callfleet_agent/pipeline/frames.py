@@ -30,9 +30,11 @@ class KeyFrame(SystemFrame):
 
 @dataclass(repr=False)
 class VoiceStartedFrame(SystemFrame):
-    """The caller speaks; `sound` begins a little before that."""
+    """The caller speaks; `sound` begins a little before that. `heard_ms`: how much speech it took
+    to be sure."""
 
     sound: Pcm8k
+    heard_ms: int = 0
 
 
 @dataclass(repr=False)

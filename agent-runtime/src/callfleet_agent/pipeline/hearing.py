@@ -68,7 +68,7 @@ class Hearing(FrameProcessor):
             frames = (self._speech_ms + self._settings.lead_ms) // FRAME_MS
             sound = sum(list(self._before)[-frames:], Pcm8k(b""))
             self._before.clear()
-            await self.push_frame(VoiceStartedFrame(sound))
+            await self.push_frame(VoiceStartedFrame(sound, self._speech_ms))
 
     def _judge(self, probability: float, sound: Pcm8k) -> None:
         settings = self._settings

@@ -115,7 +115,7 @@ class LinkOutput(FrameProcessor):
             elif isinstance(frame, InterruptionFrame):
                 self._playout.interrupted()
                 self._link.interrupt()
-                self._link.event("barge-in")
+                self._link.event("barge-in", heard_ms=frame.metadata.get("heard_ms"))
         await self.push_frame(frame, direction)
 
     async def _speak(self, frame: SentenceFrame) -> None:

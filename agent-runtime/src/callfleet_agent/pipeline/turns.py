@@ -80,12 +80,16 @@ class Turns(FrameProcessor):
         self._held: list[Pcm8k] = []
         self._spoken_ms = 0
         self._quiet_ms = 0
+        self._heard_ms = 0
+        self._begun_s = 0.0
+        self._first_s: float | None = None
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Turns speech, keys and silence into inputs for the dialog."""
         await super().process_frame(frame, direction)
         match frame:
             case VoiceStartedFrame():
+                self._heard_ms = frame.heard_ms
                 await self._voice_started(frame.sound)
             case VoiceFrame():
                 await self._voice(frame.sound, frame.quiet_ms)
@@ -133,13 +137,14 @@ class Turns(FrameProcessor):
         if self._listen is None or self._keys.started:
             return
         if self._playout.speaking:
-            await self._interrupt()
+            await self._interrupt(self._heard_ms)
         self._close_utterance()
         self._utterance = self._transcriber.begin(self._listen.grammar, self._channel, self._told)
         self._end = Endpointing(
             self._settings.endpointing, self._settings.voice_activity.longest_ms
         )
         self._spoken_ms = 0
+        self._begun_s, self._first_s = time.monotonic(), None
         self._held.clear()
         await self._voice(sound, 0)
 
@@ -173,7 +178,9 @@ class Turns(FrameProcessor):
         except TranscriberError:
             seen = _NOTHING
             self._unheard = True
-        self._looked_s = time.monotonic() - began
+        now = time.monotonic()
+        self._looked_s = now - began
+        self._first_s = self._first_s or now - self._begun_s
         if utterance is not self._utterance:
             return
         self._seen = seen
@@ -186,6 +193,8 @@ class Turns(FrameProcessor):
         seen = self._seen
         self._channel = seen.channel or self._channel
         timing = {
+            "vad_ms": float(self._heard_ms),
+            "asr_first_ms": round((self._first_s or 0.0) * 1000, 1),
             "speech_ms": float(self._spoken_ms - self._quiet_ms),
             "endpointing_ms": float(self._quiet_ms),
             "recognition_ms": round(self._looked_s * 1000, 1),
@@ -225,9 +234,11 @@ class Turns(FrameProcessor):
         await self.push_frame(VoiceTakenFrame(), FrameDirection.UPSTREAM)
         await self.push_frame(TurnFrame(given, timing or {}, self._channel))
 
-    async def _interrupt(self) -> None:
+    async def _interrupt(self, heard_ms: int | None = None) -> None:
         self._playout.interrupted()
-        await self.push_frame(InterruptionFrame())
+        interruption = InterruptionFrame()
+        interruption.metadata["heard_ms"] = heard_ms
+        await self.push_frame(interruption)
 
     def _drop_look(self) -> None:
         self._seen = _NOTHING

@@ -17,6 +17,8 @@ from callfleet_agent.pipeline.engines import engines_for, providers_for
 from callfleet_agent.pipeline.ports import CallLink, ListenForCalls
 from callfleet_agent.pipeline.settings import WorkerSettings
 from callfleet_agent.pipeline.voice_activity import VoiceActivity
+from callfleet_agent.tracing import continued, traceparent_of
+from callfleet_agent.tracing.correlation import correlated
 from callfleet_operator.model import LiveProviders
 
 PARENT_CHECK_S: Final = 0.5
@@ -76,7 +78,9 @@ class _Calls:
             return
         self._running += 1
         try:
-            await run_call(link, self._engines, self._settings)
+            hello = link.hello
+            with correlated(hello.correlation_id), continued(traceparent_of(hello.traceparent)):
+                await run_call(link, self._engines, self._settings)
         finally:
             self._running -= 1
 

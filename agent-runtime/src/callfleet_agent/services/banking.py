@@ -6,10 +6,10 @@ from typing import Any, Final
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from callfleet.v1 import banking_pb2
-from callfleet_agent.banking.commands import Authenticate, BankingCommands, Transact
+from callfleet_agent.banking.audited import Commands, Queries
+from callfleet_agent.banking.commands import Authenticate, Transact
 from callfleet_agent.banking.errors import BankUnavailableError
 from callfleet_agent.banking.port import CardDelivery, CardStatus
-from callfleet_agent.banking.queries import BankingQueries
 from callfleet_agent.banking.record import ProofStatus
 from callfleet_agent.services.answers import moment, structure
 from callfleet_agent.services.errors import InvalidRequestError, Violation
@@ -22,7 +22,7 @@ READERS: Final = {
     f"/{NAME}/QueryCardDelivery": reader_of(CardQuestion),
     f"/{NAME}/ProcessTransaction": reader_of(Transaction),
 }
-CIRCUIT_OPEN: Final = "circuit_open"  # nothing was sent
+NOTHING_SENT: Final = frozenset({"circuit_open", "audit_away"})
 _PROOFS: Final[dict[Any, Any]] = {
     ProofStatus.PENDING: banking_pb2.AUTHENTICATION_STATUS_PENDING,
     ProofStatus.VERIFIED: banking_pb2.AUTHENTICATION_STATUS_VERIFIED,
@@ -37,7 +37,7 @@ _CARDS: Final[dict[Any, Any]] = {
 class BankingService:
     """The three RPCs."""
 
-    def __init__(self, commands: BankingCommands, queries: BankingQueries) -> None:
+    def __init__(self, commands: Commands, queries: Queries) -> None:
         self._commands = commands
         self._queries = queries
 
@@ -84,7 +84,7 @@ class BankingService:
         try:
             done = await self._commands.transact(asked)
         except BankUnavailableError as error:
-            if error.code == CIRCUIT_OPEN:
+            if error.code in NOTHING_SENT:
                 raise
             return banking_pb2.TransactionResponse(
                 transaction_id=str(given.transaction_id),

@@ -9,8 +9,8 @@ and around all of it, errors become statuses. A refusal at any step carries the 
 """
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from inspect import isawaitable
 from typing import Any, Final, Protocol
@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol
 import grpc
 from google.protobuf.message import DecodeError, Message
 
+from callfleet_agent.services.actor import acts
 from callfleet_agent.services.correlation import METADATA, adopted, correlated
 from callfleet_agent.services.errors import (
     InvalidRequestError,
@@ -30,6 +31,7 @@ from callfleet_agent.services.policy import Identity, Rule, admits, identity_of
 from callfleet_agent.services.refusals import refusal_of
 from callfleet_agent.services.tls import peer_identities
 from callfleet_agent.services.tokens import TokenVerifier
+from callfleet_agent.tracing import HEADER, NO_SPAN, Span, continued, traceparent_of, tracer
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Reader = Callable[[Any], Any]
@@ -41,6 +43,9 @@ class Watcher(Protocol):
 
     def request_over(self, rpc: str, status: str, seconds: float) -> None:
         """`rpc` is Service/Method, `status` a gRPC status in capitals."""
+
+    def identity_refused(self, code: str) -> None:
+        """A client was not let in; `code` is one of a fixed set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,14 +202,30 @@ class _Visit:
         self._id = ""
         self._began = time.monotonic()
         self._status = "CANCELLED"
+        self._span = NO_SPAN if not tracer().on else self._traced()
 
-    def correlated_by(self, claimed: str) -> Any:
+    def _traced(self) -> Span:
+        metadata = dict(self._context.invocation_metadata() or ())
+        span = tracer().begin(self._name, traceparent_of(metadata.get(HEADER)))
+        span.set("rpc.method", self._name)
+        return span
+
+    @property
+    def _name(self) -> str:
+        return self._rpc.removeprefix("/").removeprefix("callfleet.v1.")
+
+    @contextmanager
+    def correlated_by(self, claimed: str) -> Iterator[None]:
         metadata = dict(self._context.invocation_metadata() or ())
         self._id = adopted(claimed or metadata.get(METADATA))
-        return correlated(self._id)
+        with correlated(self._id), continued(self._span.traceparent):
+            yield
 
     async def enter(self) -> None:
-        await self._edge.admit(self._rpc, self._context)
+        identity = await self._edge.admit(self._rpc, self._context)
+        if identity is not None:
+            acts(identity.uri)
+            self._span.set("actor", identity.uri)
         self._context.set_trailing_metadata(((METADATA, self._id),))
         await self._context.send_initial_metadata(((METADATA, self._id),))
 
@@ -224,10 +245,15 @@ class _Visit:
         with correlated(self._id):
             refusal = refusal_of(error)
         self._status = refusal.status.name
+        if isinstance(error, UnauthenticatedError):
+            self._edge.watcher.identity_refused(error.code)
         await self._context.abort(
             refusal.status, refusal.message, trailing_metadata=refusal.metadata(self._id)
         )
 
     def over(self) -> None:
-        name = self._rpc.removeprefix("/").removeprefix("callfleet.v1.")
-        self._edge.watcher.request_over(name, self._status, time.monotonic() - self._began)
+        self._edge.watcher.request_over(self._name, self._status, time.monotonic() - self._began)
+        self._span.set("rpc.status", self._status)
+        if self._status != "OK":
+            self._span.fail(self._status)
+        self._span.end()

@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError, Message
 from callfleet.v1 import context_pb2, context_pb2_grpc, session_pb2, session_pb2_grpc
 from callfleet_agent.journal import DeliverLaterError, Entry, RefusedError
 from callfleet_agent.services.refusals import DETAILS
+from callfleet_agent.tracing import trace_metadata
 
 LIMIT_S: Final = 5.0
 # The store is away, or the installation does not let us in: neither is the record's fault.
@@ -82,6 +83,7 @@ class GrpcSink:
         metadata = (
             ("authorization", f"Bearer {self._token(audience)}"),
             ("x-correlation-id", str(entry.id)),
+            *trace_metadata(),
         )
         try:
             await rpc(request, metadata=metadata, timeout=LIMIT_S)

@@ -35,7 +35,8 @@ Field = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class CallInfo:
-    """What the first INVITE says of a call. ``number`` is what was dialled."""
+    """What the first INVITE says of a call. ``number`` is what was dialled; ``traceparent`` is what
+    somebody says whom we believe."""
 
     call_id: str
     number: str | None
@@ -43,6 +44,7 @@ class CallInfo:
     from_uri: str
     to_uri: str
     user_agent: str | None = None
+    traceparent: str | None = None
 
     def __repr__(self) -> str:
         """Numbers have no place in a log."""
@@ -72,6 +74,7 @@ class Call:
     ) -> None:
         self.info = info
         self.local_tag = local_tag
+        self.fixed_headers: tuple[Field, ...] = ()  # of every answer that has our Contact
         self.state = state
         self.context = context
         self.core = context.core
@@ -236,6 +239,7 @@ class Call:
             ("Contact", f"<sip:{settings.user}@{address}{parameter}>"),
             ("Allow", format_tokens(ALLOWED_METHODS)),
             ("Supported", format_tokens(SUPPORTED_EXTENSIONS)),
+            *self.fixed_headers,
         )
 
     def _respond(

@@ -253,13 +253,15 @@ class UserAgent:
         request = transaction.request
         tag = self._core.token()
         source = transaction.source
+        trusted = self.settings.trusts(source.host)
         info = CallInfo(
             call_id=request.call_id,
             number=user_of(request.uri) or user_of(request.to.uri),
-            caller=identify(request, trusted=self.settings.trusts(source.host)),
+            caller=identify(request, trusted=trusted),
             from_uri=str(request.from_.uri),
             to_uri=str(request.to.uri),
             user_agent=request.headers.get("User-Agent"),
+            traceparent=request.headers.get("Traceparent") if trusted else None,
         )
         dialog = Dialog.of_server(request, tag, source.transport)
         call = Call(self._context, info, tag, CallState.OFFERED, dialog)

@@ -1,12 +1,16 @@
 """One JSON object a line on standard error, in the platform's format."""
 
 import logging
+import os
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Any
 
 import orjson
 
+from callfleet_operator.model.redaction import message_of, redacted, redacted_fields
 from callfleet_operator.reconcile.correlation import correlation_id
 
 SERVICE = "callfleet-operator"
@@ -16,6 +20,12 @@ _KNOWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "ta
 class JsonFormatter(logging.Formatter):
     """timestamp, level, correlation_id, service, message; then the record's own fields."""
 
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        super().__init__()
+        pod = environment.get("POD_NAME")
+        self._fixed = {"service": SERVICE, "version": version(SERVICE)}
+        self._fixed |= {"instance": pod} if pod else {}
+
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
             "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(
@@ -23,13 +33,14 @@ class JsonFormatter(logging.Formatter):
             ),
             "level": record.levelname,
             "correlation_id": correlation_id.get(),
-            "service": SERVICE,
-            "message": record.getMessage(),
+            **self._fixed,
+            "message": message_of(record),
             "logger": record.name,
         }
-        line |= {name: value for name, value in vars(record).items() if name not in _KNOWN}
+        given = vars(record)
+        line |= redacted_fields({name: given[name] for name in given if name not in _KNOWN})
         if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)
+            line["error"] = redacted(self.formatException(record.exc_info))
         return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 

@@ -214,6 +214,13 @@ class OperatorSettings(Model):
     metrics_cidrs: Annotated[tuple[Cidr, ...], Field(max_length=64)] = Field(
         default=(), description="Networks that may read pods' metrics, besides the cluster's pods."
     )
+    traces_endpoint: HttpUrl | None = Field(
+        default=None,
+        description=(
+            "OTLP collector, over gRPC, for the traces of calls, for example "
+            "http://collector.observability:4317. Not set: nothing is traced."
+        ),
+    )
     pools: PoolSettings = Field(
         default_factory=PoolSettings, description="How ProviderPools are run."
     )

@@ -20,6 +20,7 @@ class OperatorFacts:
     sip_cidrs: tuple[str, ...] = ()
     relay_cidrs: tuple[str, ...] = ()
     metrics_cidrs: tuple[str, ...] = ()
+    traces_endpoint: str | None = None
     trusted_cidrs: tuple[str, ...] = ()  # whose word on the caller's number is believed
 
 
@@ -48,5 +49,6 @@ def operator_facts(settings: OperatorSettings, proxy: str) -> OperatorFacts:
         sip_cidrs=found.source_cidrs if found is not None else (),
         relay_cidrs=found.relay_cidrs if found is not None else (),
         metrics_cidrs=settings.metrics_cidrs,
+        traces_endpoint=settings.traces_endpoint,
         trusted_cidrs=found.source_cidrs if found is not None and found.trusted_caller_id else (),
     )

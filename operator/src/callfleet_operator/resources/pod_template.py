@@ -103,6 +103,16 @@ def environment(pod: AgentPod, operator: OperatorFacts) -> list[dict[str, Any]]:
         ),
         *([{"name": "CALLFLEET_TRUSTED", "value": trusted}] if trusted else []),
         {"name": "CALLFLEET_LOG_LEVEL", "value": pod.log_level},
+        *_traces(operator.traces_endpoint),
+    ]
+
+
+def _traces(endpoint: str | None) -> list[dict[str, Any]]:
+    if endpoint is None:
+        return []
+    return [
+        {"name": "CALLFLEET_TRACING", "value": "otlp"},
+        {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": endpoint},
     ]
 
 

@@ -32,6 +32,7 @@ def test_a_line_is_json_with_the_fields_that_collectors_read(root_logger: loggin
     logging.getLogger("callfleet").debug("not at this level")
     (line,) = lines(stream)
     assert line.pop("timestamp").endswith("+00:00")
+    assert line.pop("version")[0].isdigit()
     assert line == {
         "level": "INFO",
         "correlation_id": "0b9c7a4e",
@@ -75,3 +76,19 @@ def test_plain_lines_show_exceptions(root_logger: logging.Logger) -> None:
 def test_the_pod_is_named_where_there_is_one() -> None:
     assert logs.instance({"POD_NAME": "card-line-1"}) == {"instance": "card-line-1"}
     assert logs.instance({}) == {}
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_what_is_private_is_taken_out_of_every_part_of_a_line(
+    root_logger: logging.Logger, plain: bool
+) -> None:
+    stream = io.StringIO()
+    logs.configure("x", "INFO", plain=plain, stream=stream)
+    secrets = ("+1-555-012-3987", "4111 1111 1111 1111", "29.02.1980", "eyJhbGciOi.eyJzdWIi.c2ln")
+    try:
+        int(secrets[0])
+    except ValueError:
+        logging.getLogger().exception("%s", secrets[1], extra={"dob": "x9", "note": secrets[2]})
+    logging.getLogger().info("a token %s", secrets[3], extra={"inner": {"list": list(secrets)}})
+    assert not any(secret in stream.getvalue() for secret in (*secrets, "x9"))
+    assert stream.getvalue().count("[number]") >= 3

@@ -1,9 +1,20 @@
 """What is counted, for Prometheus and for the operator."""
 
-from prometheus_client import generate_latest
+from dataclasses import fields
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 
 from callfleet_agent.app.metrics import ANSWER_LIMITS_MS, AgentMetrics
+from callfleet_agent.app.platform_metrics import PlatformMetrics
+from callfleet_agent.app.stage_metrics import Breakers, Circuit, StageMetrics
+from callfleet_agent.rtp import MediaStats
 from callfleet_agent.session import EndedBy, Refusal, WorkerState
+
+
+def stats(**given: float) -> MediaStats:
+    values: dict[str, float | None] = {field.name: 0 for field in fields(MediaStats)}
+    return MediaStats(**(values | given))  # type: ignore[arg-type]
 
 
 def counted() -> AgentMetrics:
@@ -22,7 +33,7 @@ def counted() -> AgentMetrics:
     metrics.call_moved()
     metrics.workers_are({WorkerState.READY: 2})
     metrics.malformed.set(3)
-    metrics.rtp_of_call(lost=2, strangers=-1)
+    metrics.rtp_of_call(stats(lost=2, strangers=-1))
     return metrics
 
 
@@ -55,3 +66,108 @@ def test_prometheus_reads_them() -> None:
         "callfleet_answer_seconds_count 3.0",
     ):
         assert line in text.splitlines()
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def stages(registry: CollectorRegistry) -> StageMetrics:
+    return StageMetrics(registry, Breakers(registry))
+
+
+def test_a_turn_tells_of_each_of_its_stages(
+    registry: CollectorRegistry, stages: StageMetrics
+) -> None:
+    stages.told(
+        "turn",
+        {
+            "vad_ms": 96, "endpointing_ms": 200.0, "asr_first_ms": 900.0, "recognition_ms": 30,
+            "dialog_ms": 0.4, "model_ms": 250.0, "bank_ms": "fast", "speech_ms": 700,
+        },
+    )  # fmt: skip
+    stages.spoke(0.41, 0.02)
+    stages.spoke(None, None)
+    seconds = {
+        stage: registry.get_sample_value("callfleet_stage_seconds_sum", {"stage": stage})
+        for stage in ("vad", "endpointing", "asr_first", "asr_final", "llm_first", "tts_first")
+    }
+    assert seconds == pytest.approx(
+        {
+            "vad": 0.096, "endpointing": 0.2, "asr_first": 0.9, "asr_final": 0.03,
+            "llm_first": 0.25, "tts_first": 0.02,
+        }
+    )  # fmt: skip
+    count = registry.get_sample_value("callfleet_stage_seconds_count", {"stage": "bank"})
+    assert count == 0
+    assert registry.get_sample_value("callfleet_voice_to_voice_seconds_count") == 1
+
+
+def test_an_interruption_by_voice_has_a_time_and_one_by_key_has_none(
+    registry: CollectorRegistry, stages: StageMetrics
+) -> None:
+    stages.told("barge-in", {"heard_ms": 160})
+    stages.told("barge-in", {"heard_ms": None})
+    stages.told("provider_failed", {"heard_ms": 160})
+    assert registry.get_sample_value("callfleet_barge_ins_total") == 2
+    assert registry.get_sample_value("callfleet_barge_in_seconds_count") == 1
+
+
+def test_the_line_of_a_call_that_had_sound(
+    registry: CollectorRegistry, stages: StageMetrics
+) -> None:
+    stages.line(jitter_ms=4.0, lost=5, received=95)
+    stages.line(jitter_ms=0.0, lost=-3, received=0)
+    assert registry.get_sample_value("callfleet_rtp_loss_ratio_sum") == 0.05
+    assert registry.get_sample_value("callfleet_rtp_jitter_seconds_sum") == 0.004
+    assert registry.get_sample_value("callfleet_rtp_loss_ratio_count") == 1
+
+
+def test_the_worst_breaker_of_the_living_workers_is_shown(
+    registry: CollectorRegistry, stages: StageMetrics
+) -> None:
+    def shown(dependency: str) -> float | None:
+        return registry.get_sample_value("callfleet_breaker_state", {"dependency": dependency})
+
+    assert shown("asr") == Circuit.CLOSED
+    stages.turn({"bank_circuit": "open", "worker_pid": 1})
+    stages.turn({"bank_circuit": "half_open", "worker_pid": 2})
+    assert shown("bank") == Circuit.OPEN
+    stages.turn({"bank_circuit": "closed", "worker_pid": 1})
+    assert shown("bank") == Circuit.HALF_OPEN
+    assert stages.breakers is not None
+    stages.breakers.forget(frozenset({1}))
+    assert shown("bank") == Circuit.CLOSED
+    stages.breakers.tell("bank", 1, "ajar")
+    stages.breakers.tell("weather", 1, "open")
+    assert shown("bank") == Circuit.CLOSED
+    assert shown("weather") is None
+    for worker in range(1000):
+        stages.breakers.tell("llm", worker, "open")
+    stages.breakers.forget(frozenset())
+    assert shown("llm") == Circuit.CLOSED
+
+
+class FakeGuarded:
+    circuit = "closed"
+
+
+def test_the_services_count_refusals_and_show_the_banks_breaker() -> None:
+    metrics, bank = PlatformMetrics(), FakeGuarded()
+    metrics.watch_bank(bank)
+    metrics.identity_refused("TOKEN_EXPIRED")
+    bank.circuit = "open"
+    read = metrics.registry.get_sample_value
+    assert read("callfleet_identities_refused_total", {"code": "TOKEN_EXPIRED"}) == 1
+    assert read("callfleet_breaker_state", {"dependency": "bank"}) == Circuit.OPEN
+
+
+def test_conversations_without_workers_have_stages_and_no_breakers_of_their_own() -> None:
+    metrics = PlatformMetrics()
+    metrics.watch_bank(FakeGuarded())
+    metrics.stages().told("turn", {"dialog_ms": 1, "bank_circuit": "open", "worker_pid": 1})
+    read = metrics.registry.get_sample_value
+    assert read("callfleet_stage_seconds_count", {"stage": "llm_first"}) == 1
+    assert read("callfleet_breaker_state", {"dependency": "bank"}) == Circuit.CLOSED

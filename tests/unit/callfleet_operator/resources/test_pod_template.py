@@ -86,6 +86,19 @@ def test_it_believes_the_callers_number_of_proxies_that_vouch_for_it() -> None:
     assert {"name": "CALLFLEET_TRUSTED", "value": "10.1.0.0/16,10.2.0.1/32"} in made
 
 
+def test_a_pod_traces_where_there_is_a_collector() -> None:
+    tracing = replace(OPERATOR, traces_endpoint="http://collector:4317")
+    made, usual = (
+        pod_template(agent(), "rev", facts)["spec"]["containers"][0]["env"]
+        for facts in (tracing, OPERATOR)
+    )
+    added = [one for one in made if one not in usual]
+    assert added == [
+        {"name": "CALLFLEET_TRACING", "value": "otlp"},
+        {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://collector:4317"},
+    ]
+
+
 @pytest.mark.parametrize(
     ("transports", "names"),
     [

@@ -2,6 +2,7 @@
 
 import click
 
+from callfleet_agent.app.cli.audit import audit
 from callfleet_agent.app.cli.call import call
 from callfleet_agent.app.cli.engine_probe import engine_probe
 from callfleet_agent.app.cli.model import model
@@ -29,5 +30,5 @@ def callfleet() -> None:
 
 
 serve.add_command(engine_probe)
-for command in (run, call, serve, model, storage, version, worker):
+for command in (audit, call, model, run, serve, storage, version, worker):
     callfleet.add_command(command)

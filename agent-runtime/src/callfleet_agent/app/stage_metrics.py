@@ -1,0 +1,147 @@
+"""How long each stage of a turn takes, what the line is like, and which breakers are open."""
+
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+VOICE_S: Final = (
+    0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.2, 1.5, 2.0, 3.0,
+)  # fmt: skip
+_JITTER_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2)
+_LOSS: Final = (0.0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
+_MOST_WORKERS: Final = 256
+DEPENDENCIES: Final = ("bank", "asr", "llm", "tts")
+STAGES: Final[Mapping[str, tuple[str, ...]]] = {
+    "vad": ("vad_ms",),
+    "endpointing": ("endpointing_ms",),
+    "asr_first": ("asr_first_ms",),
+    "asr_final": ("recognition_ms",),
+    "llm_first": ("llm_first_ms", "model_ms", "dialog_ms"),
+    "bank": ("bank_ms",),
+    "tts_first": ("tts_first_ms",),
+}
+"""Stages, and the fields of a worker's event that tell of them, the first that is there."""
+
+
+class Circuit(IntEnum):
+    """A breaker's state as a number."""
+
+    CLOSED = 0
+    HALF_OPEN = 1
+    OPEN = 2
+
+
+class Breakers:
+    """The breakers of several workers: of each dependency the worst is shown."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._gauge = Gauge(
+            "callfleet_breaker_state",
+            "Circuit breaker of a dependency, the worst of all workers: 0 closed, 1 half open, "
+            "2 open",
+            ["dependency"],
+            registry=registry,
+        )
+        self._states: dict[str, dict[object, Circuit]] = {name: {} for name in DEPENDENCIES}
+        for name in DEPENDENCIES:
+            self._gauge.labels(name).set(Circuit.CLOSED)
+
+    def tell(self, dependency: str, worker: object, state: object) -> None:
+        """What a worker says of one of its breakers; what is not known is passed over."""
+        states = self._states.get(dependency)
+        if states is None or str(state).upper() not in Circuit.__members__:
+            return
+        if len(states) >= _MOST_WORKERS:
+            states.pop(next(iter(states)))
+        states.pop(worker, None)
+        states[worker] = Circuit[str(state).upper()]
+        self._gauge.labels(dependency).set(max(states.values()))
+
+    def forget(self, living: frozenset[object]) -> None:
+        """Only these workers are left."""
+        for dependency, states in self._states.items():
+            for worker in [known for known in states if known not in living]:
+                del states[worker]
+            self._gauge.labels(dependency).set(max(states.values(), default=Circuit.CLOSED))
+
+
+class StageMetrics:
+    """The metrics of the turns. `breakers`: where workers in other processes tell of theirs."""
+
+    def __init__(self, registry: CollectorRegistry, breakers: Breakers | None = None) -> None:
+        self.breakers = breakers
+        self._stage = Histogram(
+            "callfleet_stage_seconds", "A stage of a turn", ["stage"],
+            buckets=VOICE_S, registry=registry,
+        )  # fmt: skip
+        self._voice_to_voice = Histogram(
+            "callfleet_voice_to_voice_seconds",
+            "End of the caller's speech to the first sound of the answer in the connector",
+            buckets=VOICE_S,
+            registry=registry,
+        )
+        self._barge_ins = Counter(
+            "callfleet_barge_ins", "Callers who interrupted the agent", registry=registry
+        )
+        self._barge_in = Histogram(
+            "callfleet_barge_in_seconds",
+            "Beginning of a caller's speech into the agent's to the agent's silence",
+            buckets=VOICE_S,
+            registry=registry,
+        )
+        self._jitter = Histogram(
+            "callfleet_rtp_jitter_seconds", "Jitter of a call's sound, at its end",
+            buckets=_JITTER_S, registry=registry,
+        )  # fmt: skip
+        self._loss = Histogram(
+            "callfleet_rtp_loss_ratio", "Share of a call's packets that never came, at its end",
+            buckets=_LOSS, registry=registry,
+        )  # fmt: skip
+        self.waiting = Gauge(
+            "callfleet_calls_waiting", "Calls that wait for a worker", registry=registry
+        )
+        for stage in STAGES:
+            self._stage.labels(stage)
+
+    def told(self, name: str, fields: Mapping[str, object]) -> None:
+        """Any event of a conversation."""
+        if name == "turn":
+            self.turn(fields)
+        elif name == "barge-in":
+            self.barged_in(fields)
+
+    def turn(self, fields: Mapping[str, object]) -> None:
+        """A turn's event of a worker."""
+        for stage, names in STAGES.items():
+            told = next((fields[name] for name in names if name in fields), None)
+            if isinstance(told, int | float) and told >= 0:
+                self._stage.labels(stage).observe(told / 1000)
+        if self.breakers is None:
+            return
+        for dependency in DEPENDENCIES:
+            if f"{dependency}_circuit" in fields:
+                state = fields[f"{dependency}_circuit"]
+                self.breakers.tell(dependency, fields.get("worker_pid"), state)
+
+    def spoke(self, voice_to_voice_s: float | None, first_sound_s: float | None) -> None:
+        """The agent began to speak."""
+        if voice_to_voice_s is not None:
+            self._voice_to_voice.observe(voice_to_voice_s)
+        if first_sound_s is not None:
+            self._stage.labels("tts_first").observe(first_sound_s)
+
+    def barged_in(self, fields: Mapping[str, object]) -> None:
+        """A caller interrupted the agent, by voice or with a key."""
+        self._barge_ins.inc()
+        heard_ms = fields.get("heard_ms")
+        if isinstance(heard_ms, int | float):
+            self._barge_in.observe(heard_ms / 1000)
+
+    def line(self, *, jitter_ms: float, lost: int, received: int) -> None:
+        """A call's line, at the call's end."""
+        expected = max(0, lost) + received
+        if expected > 0:
+            self._jitter.observe(jitter_ms / 1000)
+            self._loss.observe(max(0, lost) / expected)
