@@ -413,3 +413,33 @@ def test_memory_is_a_value() -> None:
     DIALOG.step(before, Heard("card status"))
     assert before == run((Started(),)).memory
     assert replace(before, turns=0) == before
+
+
+class TestWhatSomebodyElseAnswers:
+    """Words that the dialog has no answer to may be answered by a model."""
+
+    WEATHER = Heard("what will the weather be like", confidence=1.0)
+    ANSWER = ("I only know about cards.",)
+
+    def test_it_is_left_open_where_nothing_secret_is_asked(self) -> None:
+        assert DIALOG.leaves_open(run([Started()]).memory, self.WEATHER)
+        assert not DIALOG.leaves_open(run(TO_AUTHENTICATE).memory, self.WEATHER)
+        understood = Heard("where is my credit card", confidence=1.0)
+        assert not DIALOG.leaves_open(run([Started()]).memory, understood)
+
+    def test_the_answer_is_said_remembered_and_the_caller_listened_to_again(self) -> None:
+        before = run([Started()]).memory
+        step = DIALOG.answered(before, self.WEATHER, self.ANSWER)
+        assert step.memory.state is State.INTENT
+        assert step.memory.turns == before.turns + 1
+        assert [entry.text for entry in step.memory.history[-2:]] == [
+            self.WEATHER.text,
+            *self.ANSWER,
+        ]
+        assert any(isinstance(output, Listen) for output in step.outputs)
+
+    def test_it_does_not_go_on_for_ever(self) -> None:
+        dialog = Dialog(DialogSettings(max_turns=3))
+        memory = replace(run([Started()], dialog).memory, turns=3)
+        step = dialog.answered(memory, self.WEATHER, self.ANSWER)
+        assert (step.memory.state, step.memory.outcome) == (State.ENDED, Outcome.LOST)
