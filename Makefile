@@ -87,4 +87,4 @@ e2e: venv packages ## Tests on a cluster (any KUBECONFIG; without one, a cluster
 
 .PHONY: bench
 bench: venv packages ## The measurements, in full
-	for program in bench/call_setup.py bench/answer.py bench/reconcile.py bench/journal.py bench/services.py; do $(BIN)/python $$program; done
+	for program in bench/call_setup.py bench/answer.py bench/reconcile.py bench/journal.py bench/services.py bench/providers.py bench/failover.py bench/idle_call.py; do $(BIN)/python $$program; done

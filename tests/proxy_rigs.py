@@ -267,13 +267,14 @@ class RealRig:
             "INSERT INTO dispatcher (setid, destination) VALUES ($1, $2)", set_id, uri
         )
 
-    async def add_foreign_number(self, number: str) -> None:
+    async def add_foreign_number(self, number: str, attrs: str = "") -> None:
         more = {"kamailio": ("match_len, subst_exp, repl_exp,", "0, '', '',"), "opensips": ("", "")}
         names, values = more[self.installed.driver]
         await self.own.execute(
             f"INSERT INTO dialplan (dpid, pr, match_op, match_exp, {names} attrs) "
-            f"VALUES ({DIALPLAN}, 0, 0, $1, {values} '')",
+            f"VALUES ({DIALPLAN}, 0, 0, $1, {values} $2)",
             number,
+            attrs,
         )
 
     async def rows(self) -> set[tuple[int, str]]:

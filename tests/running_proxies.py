@@ -58,6 +58,7 @@ class RunningProxy:
     sip_port: int = field(default_factory=free_port)
     rpc_port: int = field(default_factory=free_port)
     relay: str = ""  # rtpengine's control address, udp:host:port
+    route_secret: str = "the same for every instance"
     rpc_clients: str = "10.0.0.0/8,127.0.0.0/8"  # networks that may send remote commands
     process: "subprocess.Popen[bytes] | None" = None
 
@@ -137,6 +138,7 @@ class RunningProxy:
             "CALLFLEET_RPC_ADDRESS": "127.0.0.1",
             "CALLFLEET_RPC_PORT": str(self.rpc_port),
             "CALLFLEET_DATABASE_URL": self.database_url.replace("postgresql://", "postgres://"),
+            "CALLFLEET_ROUTE_SECRET": self.route_secret,
             "CALLFLEET_PROBE_INTERVAL": str(self.probe_interval_s),
             "CALLFLEET_RPC_CLIENTS": self.rpc_clients,
             "CALLFLEET_MODULES": _opensips_modules(),
@@ -167,10 +169,9 @@ class RunningProxy:
 
 def _opensips_modules() -> str:
     """Where a package or a build of one's own put OpenSIPS' modules; empty for the default."""
-    folders = [
-        *Path("/usr/local").glob("lib*/opensips/modules"),
-        *Path("/usr/lib").glob("*/opensips/modules"),
-    ]
+    program = shutil.which("opensips")
+    own = Path(program).resolve().parents[1] if program else Path("/usr/local")
+    folders = [*own.glob("lib*/opensips/modules"), *own.glob("lib/*/opensips/modules")]
     return f"{folders[0]}/" if folders else ""
 
 

@@ -2,7 +2,7 @@
 
 Only what a proxy can see is there: OPTIONS, INVITE, ACK and BYE with the headers of RFC 3261 8.2.6;
 an offer of media is answered, and no media flows. A pod can be dead (silent), full (503 to calls)
-or draining (503 to OPTIONS too).
+or draining (503 to OPTIONS too), and asks back inside its last call.
 """
 
 import asyncio
@@ -39,6 +39,10 @@ class Message:
     @property
     def method(self) -> str:
         return self.first.split(" ", 1)[0]
+
+    @property
+    def is_response(self) -> bool:
+        return self.first.startswith("SIP/2.0 ")
 
     @property
     def status(self) -> int:
@@ -88,7 +92,10 @@ class FakePod:
     media_port: int = 20000
     byes: int = 0
     probes: int = 0
+    limit_s: float = 15.0
     _calls: set[str] = field(default_factory=set)
+    _last: tuple[Message, Address] | None = None
+    _waiting: "asyncio.Future[Message] | None" = None
     _invited: asyncio.Event = field(default_factory=asyncio.Event)
     _transport: asyncio.DatagramTransport | None = None
 
@@ -109,9 +116,40 @@ class FakePod:
             self._invited.clear()
             await self._invited.wait()
 
+    async def ask_back(self, method: str, target: str = "") -> Message:
+        """A request inside the last call, along its recorded route, and its final response.
+
+        `target` is where the caller is by now; by default where he said to be."""
+        assert self._last is not None
+        assert self._transport is not None
+        invite, proxy = self._last
+        target = target or invite.get("contact").strip("<>")
+        branch = f"z9hG4bK{secrets.token_hex(8)}"
+        headers = [
+            ("via", f"SIP/2.0/UDP {self.address[0]}:{self.address[1]};branch={branch}"),
+            ("route", ", ".join(invite.all("record-route"))),
+            ("from", f"{invite.get('to')};tag=pod"),
+            ("to", invite.get("from")),
+            ("call-id", invite.get("call-id")),
+            ("cseq", f"1 {method}"),
+            ("contact", f"<{self.uri}>"),
+            ("max-forwards", "70"),
+        ]
+        self._waiting = asyncio.get_running_loop().create_future()
+        request = Message(f"{method} {target} SIP/2.0", tuple(headers))
+        self._transport.sendto(request.encode(), proxy)
+        async with asyncio.timeout(self.limit_s):
+            return await self._waiting
+
     def _receive(self, request: Message, source: Address) -> None:
         if self.dead or self._transport is None or request.method == "ACK":
             return
+        if request.is_response:
+            if request.status >= 200 and self._waiting is not None and not self._waiting.done():
+                self._waiting.set_result(request)
+            return
+        if request.method == "INVITE":
+            self._last = request, source
         for status, reason in self._answers(request):
             self._transport.sendto(self._response(request, status, reason).encode(), source)
 
@@ -150,10 +188,12 @@ class FakePod:
 
 @dataclass
 class FakeCaller:
-    """A phone that calls a number at a proxy and waits for the final answer."""
+    """A phone that calls a number at a proxy and waits for the final answer. `byes` has the
+    Call-ID of every BYE that came to it, and a request is answered with 200."""
 
     proxy: Address
     limit_s: float = 15.0
+    byes: list[str] = field(default_factory=list)
     _transport: asyncio.DatagramTransport | None = None
     _waiting: dict[str, "asyncio.Future[Message]"] = field(default_factory=dict)
 
@@ -164,21 +204,33 @@ class FakeCaller:
         if self._transport is not None:
             self._transport.close()
 
-    async def call(self, number: str, offer: str = "") -> Message:
-        """INVITE until the final response, which is acknowledged; hang up when it was answered."""
+    @property
+    def uri(self) -> str:
+        assert self._transport is not None
+        host, port = self._transport.get_extra_info("sockname")
+        return f"sip:caller@{host}:{port}"
+
+    async def call(
+        self, number: str, offer: str = "", *, hang_up: bool = True, through: str = ""
+    ) -> Message:
+        """INVITE until the final response, which is acknowledged; hang up when it was answered.
+
+        `through` is a proxy that recorded its route before."""
         call_id = secrets.token_hex(8)
-        media = _SDP if offer else []
-        invite = self._request("INVITE", f"sip:{number}@{self._at}", call_id, 1, media)
+        more = [("record-route", f"<{through};lr>")] if through else []
+        more += _SDP if offer else []
+        invite = self._request("INVITE", f"sip:{number}@{self._at}", call_id, 1, more)
         invite = replace(invite, body=offer)
-        answer = await self._transact(invite, call_id)
+        answer = await self._transact(invite)
         if answer.status < 300:
             routes = [("route", value) for value in reversed(answer.all("record-route"))]
             target = answer.get("contact").strip("<>")
             more = [("to", answer.get("to")), *routes]
             self._send(self._request("ACK", target, call_id, 1, more))
-            bye = self._request("BYE", target, call_id, 2, more)
-            ended = await self._transact(bye, call_id)
-            assert ended.status == 200, ended.first
+            if hang_up:
+                bye = self._request("BYE", target, call_id, 2, more)
+                ended = await self._transact(bye)
+                assert ended.status == 200, ended.first
         else:
             branch = invite.get("via").rpartition("branch=")[2]
             more = [("to", answer.get("to"))]
@@ -188,7 +240,7 @@ class FakeCaller:
     async def ask(self, method: str, target: str, more: list[tuple[str, str]]) -> Message:
         """One request of any kind and its final response."""
         call_id = secrets.token_hex(8)
-        return await self._transact(self._request(method, target, call_id, 1, more), call_id)
+        return await self._transact(self._request(method, target, call_id, 1, more))
 
     def send_raw(self, data: bytes) -> None:
         """Something that may be no SIP at all."""
@@ -199,9 +251,9 @@ class FakeCaller:
     def _at(self) -> str:
         return f"{self.proxy[0]}:{self.proxy[1]}"
 
-    async def _transact(self, request: Message, call_id: str) -> Message:
+    async def _transact(self, request: Message) -> Message:
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        self._waiting[f"{call_id} {request.get('cseq')}"] = answer
+        self._waiting[f"{request.get('call-id')} {request.get('cseq')}"] = answer
         async with asyncio.timeout(self.limit_s):
             wait_s = 0.5
             while True:
@@ -211,11 +263,22 @@ class FakeCaller:
                     return answer.result()
                 wait_s = min(wait_s * 2, 4.0)
 
-    def _receive(self, response: Message, _source: Address) -> None:
+    def _receive(self, response: Message, source: Address) -> None:
+        if not response.is_response:
+            self._answer(response, source)
+            return
         key = f"{response.get('call-id')} {response.get('cseq')}"
         waiting = self._waiting.get(key)
         if response.status >= 200 and waiting is not None and not waiting.done():
             waiting.set_result(response)
+
+    def _answer(self, request: Message, source: Address) -> None:
+        if request.method == "ACK" or self._transport is None:
+            return
+        if request.method == "BYE":
+            self.byes.append(request.get("call-id"))
+        copied = tuple(header for header in request.headers if header[0] in _COPIED)
+        self._transport.sendto(Message("SIP/2.0 200 OK", copied).encode(), source)
 
     def _send(self, message: Message) -> None:
         assert self._transport is not None

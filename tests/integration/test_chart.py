@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,12 +21,12 @@ spec: {banking: {url: "http://bank.example"}}
 """
 
 
-@pytest.fixture
-def kubeconfig(tmp_path: Path) -> Iterator[Path]:
-    """Of an API server of this test's own: the chart takes the CRDs."""
+@pytest.fixture(scope="module")
+def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Of an API server of these tests' own: the chart takes the CRDs."""
     if not list(tools_dir().glob("kubernetes-*/kubernetes")):
         pytest.skip("the Kubernetes servers are not built here; run hack/tools kubernetes")
-    with control_plane(tmp_path / "control-plane") as running:
+    with control_plane(tmp_path_factory.mktemp("chart") / "control-plane") as running:
         yield running.kubeconfig
 
 
@@ -72,3 +73,19 @@ def test_an_upgrade_brings_new_crds_and_an_uninstall_takes_no_agent_away(
     assert "card-line" in run("kubectl", kubeconfig, "get", "voiceagents", "-o", "name")
     left = run("kubectl", kubeconfig, "get", "deploy,sa,cm,netpol", "-n", NAMESPACE, "-o", "name")
     assert "operator" not in left
+
+
+def test_an_upgrade_keeps_what_the_routes_of_calls_are_sealed_with(
+    helm: Path, kubeconfig: Path
+) -> None:
+    where = ("callfleet", str(ROOT / "charts" / "callfleet"), "-n", NAMESPACE)
+    values = ("--set", "proxy.address=192.0.2.10", "--no-hooks")
+    secret = ("get", "secret", "callfleet-proxy-routes", "-n", NAMESPACE)
+    run(helm, kubeconfig, "install", *where, *values, "--create-namespace")
+    first = run("kubectl", kubeconfig, *secret, "-o", "jsonpath={.data.secret}")
+    assert len(b64decode(first)) == 32
+
+    run(helm, kubeconfig, "upgrade", *where, *values, "--set", "proxy.sipPort=5070")
+    assert run("kubectl", kubeconfig, *secret, "-o", "jsonpath={.data.secret}") == first
+
+    run(helm, kubeconfig, "uninstall", "callfleet", "-n", NAMESPACE, "--no-hooks")

@@ -17,7 +17,8 @@ from callfleet_operator.ports.proxy import AgentRows, SeenState, WantedRow
 from callfleet_operator.proxies.opening import DIALECTS
 from callfleet_operator.proxies.rows import Held
 from callfleet_operator.proxies.rpc import JsonRpc
-from fakes.sip_pods import FakePod, sdp
+from fakes.sip_pods import sdp
+from proxy_calls import serve
 from proxy_rigs import (
     ALLOWED,
     INACTIVE,
@@ -99,16 +100,6 @@ async def sipp(rig: RealRig, line: str, calls: int, rate: int, transport: str = 
         cwd=rig.folder,
     )
     return await process.wait()
-
-
-async def serve(rig: RealRig, pods: int) -> tuple[str, AgentRows, list[FakePod]]:
-    """An agent with a number whose pods are all active."""
-    found = [await rig.pod() for _ in range(pods)]
-    line = number()
-    wanted = agent("card", *found, numbers=[line])
-    await rig.proxy.sync([wanted], epoch=1)
-    await until(rig, wanted, SeenState.ACTIVE, *found)
-    return line, wanted, found
 
 
 async def synced(rig: RealRig, agents: list[AgentRows]) -> None:
@@ -208,6 +199,25 @@ async def test_a_dead_pod_is_passed_over_and_comes_back(make_rig: MakeRig) -> No
 
 
 @real
+async def test_silence_alone_takes_a_destination_out(make_rig: MakeRig) -> None:
+    rig = await make_rig()
+    dead, line, set_id = await rig.pod(), number(), 77
+    dead.dead = True
+    await rig.add_foreign_row(set_id, dead.uri)  # no probe looks at it
+    await rig.add_foreign_number(line, f"set={set_id}")
+    async with aiohttp.ClientSession() as session:
+        rpc = JsonRpc(session, rig.endpoints[0], 2)
+        commands = DIALECTS[rig.installed.driver]().commands(rpc)
+        await commands.reload_destinations()
+        await commands.reload_numbers()
+        assert (await commands.memory())[set_id, dead.uri].held is Held.ACTIVE
+
+        assert (await (await rig.caller()).call(line)).status == 503
+
+        assert (await commands.memory())[set_id, dead.uri].held is Held.WAITING
+
+
+@real
 async def test_a_pod_that_answers_503_to_probes_gets_no_new_call(make_rig: MakeRig) -> None:
     rig = await make_rig()
     line, wanted, pods = await serve(rig, 2)
@@ -294,20 +304,6 @@ async def test_what_the_proxy_answers_by_itself(make_rig: MakeRig) -> None:
     assert (await caller.ask("REGISTER", at, [])).status == 405
     assert (await caller.ask("BYE", at, in_dialog)).status == 481
     assert (await caller.ask("OPTIONS", at, [("max-forwards", "0")])).status == 483
-
-
-@pytest.mark.parametrize("make_rig", ["kamailio"], indirect=True)
-async def test_a_route_of_ones_own_invention_leads_nowhere(make_rig: MakeRig) -> None:
-    rig = await make_rig()
-    line, _, _ = await serve(rig, 1)
-    caller, victim = await rig.caller(), await rig.pod()
-    host, port = caller.proxy
-    (recorded,) = (await caller.call(line)).all("record-route")
-
-    for route in (f"<sip:{host}:{port};lr>", f"<sip:{host}:{port};lr;seal=0>", recorded):
-        within = [("to", f"<{victim.uri}>;tag=x"), ("route", route)]
-        assert (await caller.ask("BYE", victim.uri, within)).status == 481
-    assert victim.byes == 0
 
 
 @real

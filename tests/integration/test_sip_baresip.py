@@ -81,8 +81,11 @@ async def baresip(folder: Path, *arguments: str) -> AsyncIterator[int]:
     assert process.stdout is not None
     try:
         async with asyncio.timeout(20):
-            while b"baresip is ready" not in (line := await process.stdout.readline()):
-                assert line, "baresip ended"
+            said = b""
+            while b"baresip is ready" not in said:
+                line = await process.stdout.readline()
+                assert line, f"baresip ended with {await process.wait()}: {said.decode()}"
+                said += line
         yield port
     finally:
         if process.returncode is None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
 from callfleet.v1 import asr_pb2_grpc, connector_pb2_grpc, llm_pb2_grpc, tts_pb2_grpc, vad_pb2_grpc
@@ -25,17 +26,17 @@ from callfleet_agent.context.commands import ContextCommands
 from callfleet_agent.context.queries import ContextQueries
 from callfleet_agent.dialog import DialogSettings
 from callfleet_agent.pipeline.call import Engines, run_call
+from callfleet_agent.pipeline.engines import engines_for, providers_for
 from callfleet_agent.pipeline.responder_rules import RuleResponder
 from callfleet_agent.pipeline.settings import WorkerSettings
-from callfleet_agent.pipeline.synthesiser_espeak import EspeakSynthesiser
 from callfleet_agent.pipeline.transcriber_sphinx import SphinxTranscriber
-from callfleet_agent.pipeline.voice_activity import VoiceActivityModel
 from callfleet_agent.services import answering, connector, recognition, synthesis, voice_activity
 from callfleet_agent.services.engines import Ears
 from callfleet_agent.services.server import Part
 from callfleet_agent.session.commands import FinishSession, SessionCommands, StartSession
 from callfleet_agent.session.errors import SessionError
 from callfleet_agent.storage.errors import StorageError
+from callfleet_operator.model import LiveProviders
 
 if TYPE_CHECKING:
     from callfleet_agent.app.platform import PlatformSettings, Stores
@@ -193,16 +194,12 @@ class SpeechParts:
         )
 
     async def _engines(self, settings: WorkerSettings, bank: Bank) -> Engines:
-        responder = RuleResponder(settings.dialog)
-        transcriber = SphinxTranscriber(
-            settings.decoder_processes, max(2, self._settings.calls // 4)
+        providers = providers_for(
+            replace(settings, decoders_in_each=max(2, self._settings.calls // 4))
         )
-        synthesiser = EspeakSynthesiser(settings.voice, settings.words_per_minute)
-        self._stack.push_async_callback(transcriber.stop)
-        self._stack.push_async_callback(synthesiser.stop)
-        await transcriber.start(responder.grammars())
-        await synthesiser.start(responder.fixed_sentences())
-        return Engines(VoiceActivityModel(), transcriber, responder, synthesiser, bank)
+        self._stack.push_async_callback(providers.close)
+        await providers.apply(LiveProviders(generation=0))
+        return engines_for(providers, settings, bank)
 
 
 async def _cancelled(task: "asyncio.Task[None]") -> None:

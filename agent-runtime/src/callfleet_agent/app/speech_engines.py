@@ -42,8 +42,9 @@ from callfleet_agent.dialog import (
     Verdict,
 )
 from callfleet_agent.pipeline.conversing import attempt_key
-from callfleet_agent.pipeline.ports import EngineError, Transcriber, Utterance
+from callfleet_agent.pipeline.ports import EngineError, Utterance
 from callfleet_agent.pipeline.synthesiser_espeak import EspeakSynthesiser
+from callfleet_agent.pipeline.transcriber_sphinx import SphinxTranscriber
 from callfleet_agent.pipeline.voice_activity import WINDOW_MS, VoiceActivity, VoiceActivityModel
 from callfleet_agent.services.engines import Answer, Ears, Finish, Understood
 from callfleet_agent.services.errors import EngineFailedError
@@ -104,7 +105,7 @@ class SphinxListening:
 class SphinxRecogniser:
     """PocketSphinx with one grammar."""
 
-    transcriber: Transcriber
+    transcriber: SphinxTranscriber
     grammar: Grammar
     name: str = "sphinx"
     language: str = "en-US"

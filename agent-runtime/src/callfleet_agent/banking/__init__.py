@@ -1,6 +1,5 @@
 """The bank, as the agent sees it: a port, its HTTP adapter, and a bank for demonstrations."""
 
-from callfleet_agent.banking.breaker import Circuit, CircuitBreaker
 from callfleet_agent.banking.demo_bank import (
     DEMO_CUSTOMERS,
     DemoBank,
@@ -34,8 +33,8 @@ from callfleet_agent.banking.port import (
 __all__ = [
     "DEMO_CUSTOMERS", "Authentication", "AuthenticationError", "AuthenticationRequest",
     "AuthenticationStatus", "Bank", "BankProtocolError", "BankUnavailableError", "BankingError",
-    "CardDelivery", "CardDeliveryRequest", "CardStatus", "Circuit", "CircuitBreaker", "DemoBank",
-    "DemoCard", "DemoCustomer", "Guarded", "HttpBank", "HttpBankSettings", "IntentNotFoundError",
+    "CardDelivery", "CardDeliveryRequest", "CardStatus", "DemoBank", "DemoCard",
+    "DemoCustomer", "Guarded", "HttpBank", "HttpBankSettings", "IntentNotFoundError",
     "RequestRefusedError", "Timing", "TransactionReceipt", "TransactionRequest", "demo_customers",
     "serve_demo_bank",
 ]  # fmt: skip

@@ -15,7 +15,6 @@ import aiohttp
 import orjson
 
 from callfleet_agent.banking import wire
-from callfleet_agent.banking.breaker import CircuitBreaker
 from callfleet_agent.banking.errors import (
     BankingError,
     BankProtocolError,
@@ -30,6 +29,7 @@ from callfleet_agent.banking.port import (
     TransactionReceipt,
     TransactionRequest,
 )
+from callfleet_agent.chain import CircuitBreaker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,6 +43,7 @@ _PLAIN: dict[type[Input], Meaning] = {
     BankSlow: Meaning.BANK_SLOW,
     BankFailed: Meaning.BANK_FAILED,
 }
+_OPEN = frozenset({State.INTENT, State.MORE})
 _CALLERS_OWN = (Heard, Keyed, NoMatch, NoInput)
 _UNDERSTOOD = frozenset(Meaning) - {Meaning.NO_MATCH, Meaning.NO_INPUT, Meaning.WRONG_LENGTH}
 
@@ -85,6 +86,29 @@ class Dialog:
             return False
         meaning, _ = of_words(memory.state, text, self._digits(memory.state))
         return meaning in _UNDERSTOOD
+
+    def leaves_open(self, memory: Memory, given: Input) -> bool:
+        """Whether these are words that the dialog has no answer to, in a state where nothing is
+        asked that is secret."""
+        return (
+            isinstance(given, Heard)
+            and memory.state in _OPEN
+            and given.confidence >= self.settings.min_confidence
+            and not self.completes(memory, given.text)
+        )
+
+    def listens(self, memory: Memory) -> Step:
+        """Waits for the caller in the state that the memory is in."""
+        return moves.go_on(Turn(memory, self.settings, grammars(self.settings)), memory.said)
+
+    def answered(self, memory: Memory, given: Heard, said: tuple[str, ...]) -> Step:
+        """Somebody else has answered what the dialog left open, in these sentences."""
+        turn = Turn(memory, self.settings, grammars(self.settings))
+        history = added(memory.history, "caller", given.text)
+        turn = turn.known(turns=memory.turns + 1, history=added(history, "agent", " ".join(said)))
+        if turn.memory.turns > self.settings.max_turns:
+            return _recorded(moves.give_up(turn))
+        return moves.go_on(turn, said)
 
     def fixed_sentences(self) -> tuple[str, ...]:
         """Sentences that hold nothing of a caller, for rendering ahead."""

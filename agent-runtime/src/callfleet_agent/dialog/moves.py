@@ -197,6 +197,12 @@ def not_understood(turn: Turn) -> Step:
     return _misunderstood(turn, prompts.NOT_UNDERSTOOD)
 
 
+def go_on(turn: Turn, said: tuple[str, ...]) -> Step:
+    """Somebody else answered; the caller's next words are awaited in the same state."""
+    turn = turn.known(said=said, no_matches=0, silences=0)
+    return Step(turn.memory, (_listen(turn, turn.memory.state),))
+
+
 def silence(turn: Turn) -> Step:
     """Nothing came: ask again, then ask for keys, then end."""
     silences = turn.memory.silences + 1

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipecat.frames.frames import Frame
@@ -10,8 +11,11 @@ from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.workers.runner import WorkerRunner
 
 from callfleet_agent.banking import Bank
+from callfleet_agent.chain import Failure
 from callfleet_agent.dialog import Caller, Input, Resumed, Say, Started
 from callfleet_agent.link import Hello, LinkError
+from callfleet_agent.pipeline.answering import Answering
+from callfleet_agent.pipeline.circuits import Circuits
 from callfleet_agent.pipeline.conversing import Conversing
 from callfleet_agent.pipeline.hearing import Hearing
 from callfleet_agent.pipeline.link_transport import LinkInput, LinkOutput
@@ -19,6 +23,7 @@ from callfleet_agent.pipeline.playout import Playout
 from callfleet_agent.pipeline.ports import (
     CallLink,
     Conversation,
+    Models,
     Responder,
     Synthesiser,
     Transcriber,
@@ -28,6 +33,8 @@ from callfleet_agent.pipeline.speaking import Speaking
 from callfleet_agent.pipeline.turns import Turns
 from callfleet_agent.pipeline.voice import Voice
 from callfleet_agent.pipeline.voice_activity import VoiceActivityModel
+from callfleet_agent.providers.failures import Told
+from callfleet_operator.model.engines import Stage
 
 _log = logging.getLogger(__name__)
 
@@ -44,14 +51,25 @@ class Engines:
     transcriber: Transcriber
     responder: Responder
     synthesiser: Synthesiser
+    models: Models
+    by_rules: Callable[[], bool]
     bank: Bank
+    circuits: Circuits = dict
 
 
 async def run_call(link: CallLink, engines: Engines, settings: WorkerSettings) -> None:
     """Until the call has ended. Raises LinkError when the connector is gone, CallFailedError."""
     hello = link.hello
     conversation = engines.responder.converse(link.context if hello.resumed else None)
-    voice = Voice(engines.synthesiser)
+    told = _teller(link)
+    voice = Voice(engines.synthesiser, told)
+    answering = Answering(
+        engines.models,
+        conversation,
+        engines.by_rules,
+        barge_in=settings.dialog.barge_in,
+        told=told,
+    )
 
     def foresee(given: Input) -> None:
         for output in conversation.foresee(given).outputs:
@@ -60,11 +78,14 @@ async def run_call(link: CallLink, engines: Engines, settings: WorkerSettings) -
 
     playout = Playout()
     entrance = LinkInput(link, playout)
+    opening = _opening(hello)
+    conversing = Conversing(conversation, opening, engines.bank, link, settings, answering)
+    conversing.circuits = engines.circuits
     stages = [
         entrance,
         Hearing(engines.model, settings.voice_activity, playout),
-        Turns(engines.transcriber, conversation, settings, playout, foresee),
-        Conversing(conversation, _opening(hello), engines.bank, link, settings),
+        Turns(engines.transcriber, conversation, settings, playout, foresee, told),
+        conversing,
         Speaking(voice),
         LinkOutput(link, playout),
     ]
@@ -105,6 +126,19 @@ async def _run(pipeline: Pipeline) -> BaseException | None:
         if not worker.has_finished():
             await worker.cancel()
     return failures[0] if failures else None
+
+
+def _teller(link: CallLink) -> Told:
+    def told(stage: Stage, failure: Failure) -> None:
+        with contextlib.suppress(LinkError):
+            link.event(
+                "provider_failed",
+                stage=stage.value,
+                pool=failure.member,
+                fault=failure.fault.value,
+            )
+
+    return told
 
 
 def _opening(hello: Hello) -> Input:

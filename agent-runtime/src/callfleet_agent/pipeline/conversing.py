@@ -2,11 +2,10 @@
 
 import asyncio
 import logging
-import os
 import time
 from uuid import UUID, uuid5
 
-from pipecat.frames.frames import Frame, StartFrame
+from pipecat.frames.frames import Frame, InterruptionFrame, StartFrame
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from callfleet_agent.banking import (
@@ -15,7 +14,6 @@ from callfleet_agent.banking import (
     Bank,
     BankingError,
     CardDeliveryRequest,
-    Guarded,
 )
 from callfleet_agent.dialog import (
     AskBank,
@@ -35,9 +33,18 @@ from callfleet_agent.dialog import (
     Verdict,
 )
 from callfleet_agent.link import LinkError
-from callfleet_agent.pipeline.frames import HangUpFrame, ListenFrame, SayFrame, TurnFrame
+from callfleet_agent.pipeline.answering import Answering
+from callfleet_agent.pipeline.circuits import Circuits
+from callfleet_agent.pipeline.frames import (
+    GoodByeFrame,
+    HangUpFrame,
+    ListenFrame,
+    SayFrame,
+    TurnFrame,
+)
 from callfleet_agent.pipeline.ports import CallLink, Conversation, Reply
 from callfleet_agent.pipeline.settings import WorkerSettings
+from callfleet_agent.providers import Prompt
 
 _log = logging.getLogger(__name__)
 _VERDICTS = {
@@ -58,8 +65,12 @@ class Conversing(FrameProcessor):
         bank: Bank,
         link: CallLink,
         settings: WorkerSettings,
+        answering: Answering | None = None,
     ) -> None:
         super().__init__(name="conversing")
+        self.circuits: Circuits = dict  # told with each turn
+        self._answering = answering
+        self._answer_task: asyncio.Task[None] | None = None
         self._conversation = conversation
         self._opening = opening
         self._bank = bank
@@ -74,20 +85,57 @@ class Conversing(FrameProcessor):
         await super().process_frame(frame, direction)
         if isinstance(frame, TurnFrame):
             self._channel = frame.channel or self._channel
-            await self._take(frame.given, frame.timing)
+            if isinstance(frame.given, Interrupted):
+                await self._take(frame.given, frame.timing)
+            else:
+                await self._end_answer()
+                await self._take(frame.given, frame.timing)
             return
+        if isinstance(frame, InterruptionFrame):
+            await self._end_answer()
         await self.push_frame(frame, direction)
         if isinstance(frame, StartFrame):
             await self._take(self._opening, {})
 
     async def cleanup(self) -> None:
-        """Drops a question to the bank."""
+        """Drops a question to the bank, and a model's answer."""
+        await self._end_answer()
         if self._question is not None:
             self._question.cancel()
             await asyncio.wait({self._question})
         await super().cleanup()  # type: ignore[no-untyped-call]
 
     async def _take(self, given: Input, timing: dict[str, float]) -> None:
+        if self._answering is not None and (prompt := self._answering.question(given)) is not None:
+            answer = self._answer(given, prompt, timing)
+            self._answer_task = self.create_task(answer)
+            return
+        await self._move(given, timing)
+
+    async def _answer(self, given: Input, prompt: Prompt, timing: dict[str, float]) -> None:
+        """A model answers; the dialog goes on with what comes of it."""
+        if self._answering is None:
+            return
+        began = time.monotonic()
+        ended = await self._answering.answer(given, prompt, self)
+        timing = {**timing, "model_ms": _since(began)}
+        if isinstance(ended, Reply):
+            for output in ended.outputs:
+                if not isinstance(output, Listen):  # listening has begun with the answer
+                    await self._do(output)
+            self._hand_over(ended, given, timing)
+        elif ended is None:
+            await self.push_frame(GoodByeFrame())
+        else:
+            await self._move(ended, timing)
+
+    async def _end_answer(self) -> None:
+        task, self._answer_task = self._answer_task, None
+        if task is not None and not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+
+    async def _move(self, given: Input, timing: dict[str, float]) -> None:
         began = time.monotonic()
         reply = self._conversation.take(given)
         for output in reply.outputs:
@@ -117,7 +165,7 @@ class Conversing(FrameProcessor):
                     state=reply.state,
                     result=kind,
                     **timing,
-                    **_circuit_of(self._bank),
+                    **self.circuits(),
                 )
         except LinkError:
             return  # the input reads the same error and ends the call
@@ -127,7 +175,7 @@ class Conversing(FrameProcessor):
         began = time.monotonic()
         slow = asyncio.get_running_loop().call_later(self._settings.bank_slow_s, self._be_patient)
         try:
-            answer = await self._answer(question.operation)
+            answer = await self._ask_bank(question.operation)
         except BankingError as error:
             _log.warning("the bank failed", extra={"code": error.code, "retry": error.retry})
             answer = BankFailed()
@@ -138,7 +186,7 @@ class Conversing(FrameProcessor):
     def _be_patient(self) -> None:
         self.create_task(self.queue_frame(TurnFrame(BankSlow())))
 
-    async def _answer(self, operation: Authenticate | QueryCardDelivery) -> Input:
+    async def _ask_bank(self, operation: Authenticate | QueryCardDelivery) -> Input:
         if isinstance(operation, QueryCardDelivery):
             request = CardDeliveryRequest(customer_id=operation.customer)
             found = await self._bank.query_card_delivery(request)
@@ -156,13 +204,6 @@ class Conversing(FrameProcessor):
             )
         )
         return Authenticated(_VERDICTS[verdict.status], verdict.customer_id)
-
-
-def _circuit_of(bank: Bank) -> dict[str, str | int]:
-    """The state of the bank's breaker in this process."""
-    if not isinstance(bank, Guarded):
-        return {}
-    return {"bank_circuit": bank.circuit, "worker_pid": os.getpid()}
 
 
 def attempt_key(call: UUID, attempt: int) -> UUID:

@@ -6,10 +6,11 @@ data, and is dropped.
 
 from dataclasses import dataclass, field
 
-from pipecat.frames.frames import DataFrame, SystemFrame, TTSAudioRawFrame
+from pipecat.frames.frames import DataFrame, SystemFrame
 
 from callfleet_agent.audio import Pcm8k
 from callfleet_agent.dialog import Input, Listen, Outcome, Say
+from callfleet_agent.providers import Speech
 
 
 @dataclass(repr=False)
@@ -72,15 +73,17 @@ class TurnFrame(SystemFrame):
 
 @dataclass(repr=False)
 class SayFrame(DataFrame):
-    """To be spoken."""
+    """To be spoken; not the `last` of what is to be said where more is being made."""
 
     say: Say
+    last: bool = True
 
 
 @dataclass(repr=False)
-class SentenceFrame(TTSAudioRawFrame):
-    """A spoken sentence, 8 kHz; `last` ends what was to be said."""
+class SentenceFrame(DataFrame):
+    """A sentence that is being spoken; `last` ends what was to be said, without a speech too."""
 
+    speech: Speech | None
     text: str = ""
     last: bool = False
     barge_in: bool = True
@@ -91,4 +94,11 @@ class HangUpFrame(DataFrame):
     """End the call once everything said has been played."""
 
     outcome: Outcome
+    interruptible: bool = field(default=False, init=False)
+
+
+@dataclass(repr=False)
+class GoodByeFrame(DataFrame):
+    """Nobody can go on with this call: a recorded apology, and its end."""
+
     interruptible: bool = field(default=False, init=False)

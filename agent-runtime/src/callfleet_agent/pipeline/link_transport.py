@@ -3,14 +3,15 @@ connector's: ticks come on its clock, and credit limits how far ahead sound is s
 
 import asyncio
 import contextlib
+import logging
 
 from pipecat.frames.frames import EndWorkerFrame, Frame, InterruptionFrame, StartFrame
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
-from callfleet_agent.audio import Pcm8k
 from callfleet_agent.dialog import Interrupted as WasInterrupted
 from callfleet_agent.link import Dtmf, Hangup, Interrupted, LinkError, Tick
 from callfleet_agent.pipeline.frames import (
+    GoodByeFrame,
     HangUpFrame,
     KeyFrame,
     PlayedFrame,
@@ -19,7 +20,11 @@ from callfleet_agent.pipeline.frames import (
     TurnFrame,
 )
 from callfleet_agent.pipeline.playout import Playout
-from callfleet_agent.pipeline.ports import CallLink
+from callfleet_agent.pipeline.ports import CallLink, SynthesiserError
+from callfleet_agent.pipeline.recordings import apology
+from callfleet_agent.providers import Speech
+
+_log = logging.getLogger(__name__)
 
 
 class LinkInput(FrameProcessor):
@@ -87,6 +92,7 @@ class LinkOutput(FrameProcessor):
 
     def __init__(self, link: CallLink, playout: Playout) -> None:
         super().__init__(name="link-output")
+        self._parting = False
         self._link = link
         self._playout = playout
 
@@ -94,8 +100,16 @@ class LinkOutput(FrameProcessor):
         """Speaks, interrupts and hangs up; passes everything else on."""
         await super().process_frame(frame, direction)
         with contextlib.suppress(LinkError):  # the input reads the same error and ends the call
-            if isinstance(frame, SentenceFrame):
-                await self._speak(frame)
+            if self._parting:
+                pass  # nothing more is said
+            elif isinstance(frame, SentenceFrame):
+                try:
+                    await self._speak(frame)
+                except SynthesiserError as error:
+                    _log.error("nobody speaks", extra={"reason": str(error)})
+                    await self._good_bye()
+            elif isinstance(frame, GoodByeFrame):
+                await self._good_bye()
             elif isinstance(frame, HangUpFrame):
                 self._link.hangup(frame.outcome.value.replace("_", "-"))
             elif isinstance(frame, InterruptionFrame):
@@ -105,14 +119,41 @@ class LinkOutput(FrameProcessor):
         await self.push_frame(frame, direction)
 
     async def _speak(self, frame: SentenceFrame) -> None:
-        link, sound = self._link, Pcm8k(frame.audio)
+        if frame.speech is not None:
+            await self._sentence(frame, frame.speech)
+        if frame.last:
+            self._playout.complete(*self._link.end_of_speech())
+
+    async def _sentence(self, frame: SentenceFrame, speech: Speech) -> None:
+        link, playout, begun = self._link, self._playout, False
+        async for piece in speech.pieces():
+            if begun and not piece.anew:
+                playout.more(len(piece.sound))
+            else:
+                if begun:
+                    playout.drop()
+                begun = True
+                playout.add(
+                    frame.text,
+                    epoch=link.epoch,
+                    start=link.sent_position,
+                    samples=len(piece.sound),
+                    barge_in=frame.barge_in,
+                    whole=False,
+                )
+            if not await link.speak(piece.sound):
+                return
+        playout.whole()
+
+    async def _good_bye(self) -> None:
+        """What was recorded needs no provider."""
+        self._parting = True
+        sound = apology()
         self._playout.add(
-            frame.text,
-            epoch=link.epoch,
-            start=link.sent_position,
-            samples=len(sound),
-            barge_in=frame.barge_in,
-        )
-        sent = await link.speak(sound) if len(sound) else True
-        if sent and frame.last:
-            self._playout.complete(*link.end_of_speech())
+            "", epoch=self._link.epoch, start=self._link.sent_position, samples=len(sound),
+            barge_in=False,
+        )  # fmt: skip
+        self._link.event("providers_failed")
+        if await self._link.speak(sound):
+            self._playout.complete(*self._link.end_of_speech())
+        self._link.hangup("providers-away")

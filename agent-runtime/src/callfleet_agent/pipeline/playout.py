@@ -1,7 +1,10 @@
 """What is being played to the caller: sentences, where they lie in their epoch, and what of them
 was heard. Positions are samples of 8 kHz."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
+
+SAMPLES_PER_CHARACTER: Final = 540  # of 8 kHz, in usual speech
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,6 +13,13 @@ class _Sentence:
     epoch: int
     start: int
     end: int
+    whole: bool = True
+
+    @property
+    def samples(self) -> int:
+        """How long it is; guessed while it is still being made."""
+        made = self.end - self.start
+        return made if self.whole else max(made, len(self.text) * SAMPLES_PER_CHARACTER)
 
 
 @dataclass(slots=True)
@@ -21,13 +31,30 @@ class Playout:
     _sentences: tuple[_Sentence, ...] = ()
     _end: tuple[int, int] | None = None
 
-    def add(self, text: str, *, epoch: int, start: int, samples: int, barge_in: bool) -> None:
-        """A sentence is about to be sent."""
+    def add(
+        self, text: str, *, epoch: int, start: int, samples: int, barge_in: bool, whole: bool = True
+    ) -> None:
+        """A sentence is about to be sent, or the beginning of one."""
         if not self.speaking:
             self._sentences, self._end = (), None
         self.speaking = True
         self.barge_in = barge_in
-        self._sentences = (*self._sentences, _Sentence(text, epoch, start, start + samples))
+        self._sentences = (*self._sentences, _Sentence(text, epoch, start, start + samples, whole))
+
+    def more(self, samples: int) -> None:
+        """The next piece of the last sentence is about to be sent."""
+        *before, last = self._sentences
+        self._sentences = (*before, replace(last, end=last.end + samples))
+
+    def whole(self) -> None:
+        """The last sentence has no more pieces."""
+        if self._sentences:
+            *before, last = self._sentences
+            self._sentences = (*before, replace(last, whole=True))
+
+    def drop(self) -> None:
+        """The last sentence broke off, and is said again from its beginning."""
+        self._sentences = self._sentences[:-1]
 
     def complete(self, epoch: int, position: int) -> None:
         """Everything has been sent, up to this position."""
@@ -52,6 +79,6 @@ class Playout:
             if sentence.epoch != epoch or sentence.start >= position:
                 continue
             spoken = sentence.text.split()
-            share = (position - sentence.start) / max(1, sentence.end - sentence.start)
+            share = (position - sentence.start) / max(1, sentence.samples)
             words += spoken[: round(len(spoken) * min(1.0, share))]
         return " ".join(words)

@@ -1,16 +1,30 @@
-"""What the pipeline needs from outside: a link for each call, and the three kinds of engine.
+"""What the pipeline needs from outside: a link for each call, and who hears, answers and speaks.
 
-An engine is one file that implements one of these protocols.
+Behind these stand chains of engines; the engines' own protocols are in `providers.ports`.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
 from callfleet_agent.audio import Pcm8k
 from callfleet_agent.dialog import Grammar, Input, Output
 from callfleet_agent.link import Hello, Message
+from callfleet_agent.providers import Prompt, Recognition, Speech
+from callfleet_agent.providers.errors import (
+    EngineError,
+    ResponderError,
+    SynthesiserError,
+    TranscriberError,
+)
+from callfleet_agent.providers.failures import Told, untold
+
+__all__ = [
+    "CallLink", "Conversation", "EngineError", "LinkListener", "ListenForCalls", "Models",
+    "Recognition", "Reply", "Responder", "ResponderError", "Synthesiser", "SynthesiserError",
+    "Transcriber", "TranscriberError", "Utterance",
+]  # fmt: skip
 
 
 class CallLink(Protocol):
@@ -49,18 +63,6 @@ class LinkListener(Protocol):
 ListenForCalls = Callable[[str, Callable[[CallLink], Awaitable[None]]], LinkListener]
 
 
-@dataclass(frozen=True, slots=True)
-class Recognition:
-    """What an engine made of an utterance. `text` None: nothing that the grammar has was said.
-
-    `channel` is the engine's estimate of the line, to be given to the next utterance of the call.
-    """
-
-    text: str | None = field(repr=False)
-    confidence: float
-    channel: tuple[float, ...] = ()
-
-
 class Utterance(Protocol):
     """One stretch of speech while it is being recognised."""
 
@@ -80,15 +82,9 @@ class Utterance(Protocol):
 class Transcriber(Protocol):
     """Speech to text."""
 
-    async def start(self, grammars: Sequence[Grammar]) -> None:
-        """Loads models; afterwards the first utterance is as fast as any other."""
+    def begin(self, grammar: Grammar, channel: tuple[float, ...], told: Told = untold) -> Utterance:
+        """A new utterance, heard with this grammar. `told` hears of providers that fail."""
         ...
-
-    def begin(self, grammar: Grammar, channel: tuple[float, ...]) -> Utterance:
-        """A new utterance, heard with this grammar."""
-        ...
-
-    async def stop(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +106,18 @@ class Conversation(Protocol):
         """What `take` would answer; changes nothing."""
         ...
 
+    def question(self, given: Input) -> Prompt | None:
+        """What a model is to be asked, where the conversation leaves an answer open."""
+        ...
+
+    def answered(self, given: Input, said: Sequence[str]) -> Reply:
+        """A model answered with these sentences, which have been said."""
+        ...
+
+    def listens(self) -> Reply:
+        """Waits for the caller where the conversation is; changes nothing."""
+        ...
+
     def completes(self, text: str) -> bool:
         """Whether nothing more need be awaited after these words."""
         ...
@@ -121,6 +129,19 @@ class Conversation(Protocol):
     @property
     def channel(self) -> tuple[float, ...]:
         """The channel estimate that a resumed conversation came with."""
+        ...
+
+
+class Models(Protocol):
+    """Language models, for what the dialog leaves open."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is none."""
+        ...
+
+    def answer(self, prompt: Prompt, told: Told = untold) -> AsyncGenerator[str, None]:
+        """The sentences of an answer. Raises ResponderError."""
         ...
 
 
@@ -138,24 +159,6 @@ class Responder(Protocol):
 class Synthesiser(Protocol):
     """Text to speech."""
 
-    async def start(self, sentences: Sequence[str]) -> None:
-        """Loads voices and renders these ahead."""
+    def speech(self, sentence: str, *, private: bool, told: Told = untold) -> Speech:
+        """Begins to speak a sentence. Private ones are not kept."""
         ...
-
-    async def speech(self, sentence: str, *, private: bool) -> Pcm8k:
-        """A sentence as sound. Private ones are not kept. Raises SynthesiserError."""
-        ...
-
-    async def stop(self) -> None: ...
-
-
-class EngineError(Exception):
-    """An engine failed; the call goes on as well as it can."""
-
-
-class TranscriberError(EngineError):
-    """Recognition failed: as if nothing had been understood."""
-
-
-class SynthesiserError(EngineError):
-    """A sentence could not be spoken."""

@@ -8,12 +8,15 @@ from callfleet_agent.dialog import (
     Dialog,
     DialogSettings,
     Grammar,
+    Heard,
     Input,
     Memory,
     SnapshotError,
     State,
 )
+from callfleet_agent.pipeline.model_prompt import prompt_for
 from callfleet_agent.pipeline.ports import Reply
+from callfleet_agent.providers import Prompt
 
 FLOW = "card-delivery"
 _log = logging.getLogger(__name__)
@@ -43,6 +46,22 @@ class RuleConversation:
 
     def foresee(self, given: Input) -> Reply:
         step = self._dialog.step(self._memory, given)
+        return Reply(step.outputs, step.memory.state.value)
+
+    def question(self, given: Input) -> Prompt | None:
+        if not self._dialog.leaves_open(self._memory, given) or not isinstance(given, Heard):
+            return None
+        return prompt_for(self._memory, given.text, self._dialog.settings)
+
+    def answered(self, given: Input, said: Sequence[str]) -> Reply:
+        if not isinstance(given, Heard):
+            raise TypeError("a model answers words")
+        step = self._dialog.answered(self._memory, given, tuple(said))
+        self._memory = step.memory
+        return Reply(step.outputs, step.memory.state.value)
+
+    def listens(self) -> Reply:
+        step = self._dialog.listens(self._memory)
         return Reply(step.outputs, step.memory.state.value)
 
     def completes(self, text: str) -> bool:

@@ -52,12 +52,18 @@ class WorkerSettings:
     decoder_processes: int = 2
     decoders_in_each: int = 5
     bank_slow_s: float = 0.9
+    live_file: Path | None = None
 
     @classmethod
     def from_voice_agent(
-        cls, agent: VoiceAgent, *, credentials_dir: Path = Path("/etc/callfleet/banking")
+        cls,
+        agent: VoiceAgent,
+        *,
+        credentials_dir: Path = Path("/etc/callfleet/banking"),
+        live_file: Path | None = None,
     ) -> Self:
-        """The settings of a manifest; `credentials_dir` may hold `token` and `ca.crt`."""
+        """The settings of a manifest; `credentials_dir` may hold `token` and `ca.crt`, and
+        `live_file` the chains of providers, which are followed when it changes."""
         dialog, banking, vad = agent.spec.dialog, agent.spec.banking, agent.spec.providers.vad
         token, authority = credentials_dir / "token", credentials_dir / "ca.crt"
         calls = -(-agent.spec.capacity.calls_per_pod // agent.spec.capacity.workers)
@@ -87,6 +93,7 @@ class WorkerSettings:
                 max_ms=max(quiet_ms, dialog.endpointing.max_milliseconds),
                 look_ms=max(64, quiet_ms // 2),
             ),
+            live_file=live_file,
             voice=_VOICES[dialog.language],
             # A resumed call may come on top of a full house.
             calls=calls + max(2, calls // 4),

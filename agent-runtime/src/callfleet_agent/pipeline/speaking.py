@@ -1,17 +1,10 @@
 """The text-to-speech stage, sentence by sentence; an interruption ends it in the middle."""
 
-import logging
-
 from pipecat.frames.frames import Frame, InterruptionFrame
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
-from callfleet_agent.audio import Pcm8k
-from callfleet_agent.dialog import Say
 from callfleet_agent.pipeline.frames import SayFrame, SentenceFrame
-from callfleet_agent.pipeline.ports import SynthesiserError
 from callfleet_agent.pipeline.voice import Voice
-
-_log = logging.getLogger(__name__)
 
 
 class Speaking(FrameProcessor):
@@ -25,7 +18,7 @@ class Speaking(FrameProcessor):
         """Speaks SayFrames; passes everything else on."""
         await super().process_frame(frame, direction)
         if isinstance(frame, SayFrame):
-            await self._say(frame.say)
+            await self._say(frame)
             return
         if isinstance(frame, InterruptionFrame):
             self._voice.forget()
@@ -36,25 +29,13 @@ class Speaking(FrameProcessor):
         self._voice.forget()
         await super().cleanup()  # type: ignore[no-untyped-call]
 
-    async def _say(self, say: Say) -> None:
+    async def _say(self, frame: SayFrame) -> None:
+        say = frame.say
         self._voice.prepare(say.sentences, private=say.private)
-        for index, sentence in enumerate(say.sentences):
-            sound = await self._sound(sentence, private=say.private)
+        for sentence in say.sentences:
+            speech = self._voice.speech(sentence, private=say.private)
             await self.push_frame(
-                SentenceFrame(
-                    audio=sound.data,
-                    sample_rate=sound.rate,
-                    num_channels=1,
-                    text=sentence,
-                    last=index == len(say.sentences) - 1,
-                    barge_in=say.barge_in,
-                )
+                SentenceFrame(speech=speech, text=sentence, barge_in=say.barge_in)
             )
-
-    async def _sound(self, sentence: str, *, private: bool) -> Pcm8k:
-        try:
-            return await self._voice.speech(sentence, private=private)
-        except SynthesiserError as error:
-            # The call goes on: the caller hears the other sentences, or is asked again.
-            _log.error("a sentence could not be spoken", extra={"reason": str(error)})
-            return Pcm8k(b"")
+        if frame.last:
+            await self.push_frame(SentenceFrame(speech=None, last=True, barge_in=say.barge_in))

@@ -15,6 +15,7 @@ from callfleet_agent.audio import FRAME_MS, Pcm8k
 from callfleet_agent.dialog import Heard, Input, Keyed, Listen, NoInput, NoMatch
 from callfleet_agent.pipeline.endpointing import Advice, Endpointing
 from callfleet_agent.pipeline.frames import (
+    GoodByeFrame,
     KeyFrame,
     ListenFrame,
     PlayedFrame,
@@ -34,8 +35,12 @@ from callfleet_agent.pipeline.ports import (
     Utterance,
 )
 from callfleet_agent.pipeline.settings import WorkerSettings
+from callfleet_agent.providers.failures import Told, untold
 
 Foresee = Callable[[Input], None]
+MOST_UNHEARD: Final = 2
+"""Turns in a row that no provider could recognise, after which the call is ended: once, the caller
+is asked to say it again."""
 _NOTHING: Final = Recognition(None, 0.0)
 
 
@@ -49,6 +54,7 @@ class Turns(FrameProcessor):
         settings: WorkerSettings,
         playout: Playout,
         foresee: Foresee,
+        told: Told = untold,
     ) -> None:
         super().__init__(name="turns", enable_direct_mode=True)
         self._transcriber = transcriber
@@ -56,6 +62,9 @@ class Turns(FrameProcessor):
         self._settings = settings
         self._playout = playout
         self._foresee = foresee
+        self._told = told
+        self._unheard = False  # nobody could recognise what is being said now
+        self._unheard_in_row = 0
         self._channel = conversation.channel
         self._listen: Listen | None = None
         # Keys that came before the first Listen: pressed while another worker lost the call.
@@ -130,7 +139,7 @@ class Turns(FrameProcessor):
         if self._playout.speaking:
             await self._interrupt(self._heard_ms)
         self._close_utterance()
-        self._utterance = self._transcriber.begin(self._listen.grammar, self._channel)
+        self._utterance = self._transcriber.begin(self._listen.grammar, self._channel, self._told)
         self._end = Endpointing(
             self._settings.endpointing, self._settings.voice_activity.longest_ms
         )
@@ -165,8 +174,10 @@ class Turns(FrameProcessor):
         began = time.monotonic()
         try:
             seen = await utterance.recognise()
+            self._unheard = False
         except TranscriberError:
             seen = _NOTHING
+            self._unheard = True
         now = time.monotonic()
         self._looked_s = now - began
         self._first_s = self._first_s or now - self._begun_s
@@ -188,6 +199,11 @@ class Turns(FrameProcessor):
             "endpointing_ms": float(self._quiet_ms),
             "recognition_ms": round(self._looked_s * 1000, 1),
         }
+        self._unheard_in_row = self._unheard_in_row + 1 if self._unheard else 0
+        if self._unheard_in_row >= MOST_UNHEARD:
+            self._begin_listening(None)
+            await self.push_frame(GoodByeFrame())
+            return
         given: Input = NoMatch() if seen.text is None else Heard(seen.text, seen.confidence)
         await self._turn(given, timing)
 

@@ -13,14 +13,13 @@ from loguru import logger as pipecat_logger
 from callfleet_agent.audio import Pcm8k
 from callfleet_agent.banking import HttpBank
 from callfleet_agent.pipeline.call import Engines, run_call
+from callfleet_agent.pipeline.engines import engines_for, providers_for
 from callfleet_agent.pipeline.ports import CallLink, ListenForCalls
-from callfleet_agent.pipeline.responder_rules import RuleResponder
 from callfleet_agent.pipeline.settings import WorkerSettings
-from callfleet_agent.pipeline.synthesiser_espeak import EspeakSynthesiser
-from callfleet_agent.pipeline.transcriber_sphinx import SphinxTranscriber
-from callfleet_agent.pipeline.voice_activity import VoiceActivity, VoiceActivityModel
+from callfleet_agent.pipeline.voice_activity import VoiceActivity
 from callfleet_agent.tracing import continued, traceparent_of
 from callfleet_agent.tracing.correlation import correlated
+from callfleet_operator.model import LiveProviders
 
 PARENT_CHECK_S: Final = 0.5
 _log = logging.getLogger(__name__)
@@ -40,20 +39,29 @@ async def worker_main(
     EngineError when an engine does not start.
     """
     _silence_pipecat()
-    engines = _engines(settings)
+    providers = providers_for(settings)
+    bank = HttpBank(settings.bank)
+    engines = engines_for(providers, settings, bank)
     parent = os.getppid() if parent_pid is None else parent_pid
     calls = _Calls(engines, settings)
     listener = listen(str(socket_path), calls.take)
+    following: asyncio.Task[None] | None = None
     try:
-        await _warm(engines)
+        VoiceActivity(engines.model).feed(Pcm8k.silence(1600))
+        if settings.live_file is None:
+            await providers.apply(LiveProviders(generation=0))
+        else:
+            await providers.read(settings.live_file)
+            following = asyncio.create_task(providers.follow(settings.live_file))
         await listener.start()
         ready()
         await _while_parent_lives(parent)
     finally:
         await listener.stop()
-        await asyncio.gather(
-            engines.transcriber.stop(), engines.synthesiser.stop(), engines.bank.close()
-        )
+        if following is not None:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+        await asyncio.gather(providers.close(), bank.close())
 
 
 class _Calls:
@@ -75,23 +83,6 @@ class _Calls:
                 await run_call(link, self._engines, self._settings)
         finally:
             self._running -= 1
-
-
-def _engines(settings: WorkerSettings) -> Engines:
-    return Engines(
-        model=VoiceActivityModel(),
-        transcriber=SphinxTranscriber(settings.decoder_processes, settings.decoders_in_each),
-        responder=RuleResponder(settings.dialog),
-        synthesiser=EspeakSynthesiser(settings.voice, settings.words_per_minute),
-        bank=HttpBank(settings.bank),
-    )
-
-
-async def _warm(engines: Engines) -> None:
-    VoiceActivity(engines.model).feed(Pcm8k.silence(1600))
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(engines.transcriber.start(engines.responder.grammars()))
-        tasks.create_task(engines.synthesiser.start(engines.responder.fixed_sentences()))
 
 
 async def _while_parent_lives(parent: int) -> None:

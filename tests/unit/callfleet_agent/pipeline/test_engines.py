@@ -33,6 +33,7 @@ from callfleet_agent.pipeline.synthesiser_espeak import EspeakSynthesiser
 from callfleet_agent.pipeline.transcriber_sphinx import SphinxTranscriber
 from callfleet_agent.pipeline.voice import Voice
 from callfleet_agent.pipeline.voice_activity import VoiceActivity, VoiceActivityModel
+from callfleet_agent.providers import Speech
 from callfleet_operator.model import VoiceAgent
 
 INTENT = Dialog().grammars()[0]
@@ -244,19 +245,25 @@ class TestVoice:
         engine = CountingSynthesiser()
         voice = Voice(engine)
         voice.prepare(["a", "b"], private=False)
-        assert len(await voice.speech("a", private=False)) == 1
         voice.prepare(["a"], private=False)
-        await voice.speech("a", private=False)
+        assert len(await voice.speech("a", private=False).whole()) == 1
         assert engine.asked == ["a", "b"]
         voice.forget()
-        await voice.speech("a", private=False)
+        await voice.speech("a", private=False).whole()
         assert engine.asked == ["a", "b", "a"]
+
+    async def test_what_was_given_out_is_cancelled_too(self) -> None:
+        voice = Voice(CountingSynthesiser())
+        speech = voice.speech("a", private=False)
+        voice.forget()
+        with pytest.raises(SynthesiserError):
+            await speech.whole()
 
     async def test_a_failure_reaches_who_asks(self) -> None:
         voice = Voice(CountingSynthesiser())
         voice.prepare(["fail"], private=False)
         with pytest.raises(SynthesiserError):
-            await voice.speech("fail", private=False)
+            await voice.speech("fail", private=False).whole()
 
 
 class CountingSynthesiser:
@@ -265,16 +272,16 @@ class CountingSynthesiser:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    async def start(self, sentences: object) -> None: ...
-
-    async def speech(self, sentence: str, *, private: bool) -> Pcm8k:
+    def speech(self, sentence: str, *, private: bool, told: object = None) -> Speech:
         self.asked.append(sentence)
-        await asyncio.sleep(0)
-        if sentence == "fail":
-            raise SynthesiserError("it does")
-        return Pcm8k.silence(1)
 
-    async def stop(self) -> None: ...
+        async def make(speech: Speech) -> None:
+            await asyncio.sleep(0)
+            if sentence == "fail":
+                raise SynthesiserError("it does")
+            speech.add(Pcm8k.silence(1), anew=False)
+
+        return Speech(make)
 
 
 class TestVoiceActivity:

@@ -3,8 +3,10 @@
 import asyncio
 import os
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -20,6 +22,25 @@ Example:
   callfleet serve demo-bank --port 8090 --status delivered
 Statuses: ordered printed shipped out_for_delivery delivered returned lost blocked.
 """
+_ASR_EPILOG = """\b
+Example:
+  callfleet serve asr --engine whisper --model /models/small.en --listen 127.0.0.1:9090
+"""
+_TTS_EPILOG = """\b
+Example:
+  callfleet serve tts --engine piper --model /models/en_US-lessac-medium.onnx
+"""
+
+
+def _server_options(command: Callable[..., None]) -> Callable[..., None]:
+    """What all servers of engines have."""
+    for option in (
+        click.option("--http", default="0.0.0.0:8080", show_default=True, help="Health, metrics."),
+        click.option("--listen", default="0.0.0.0:9090", show_default=True, help="gRPC."),
+        click.option("--concurrency", type=click.IntRange(1, 256), default=4, show_default=True),
+    ):
+        command = option(command)
+    return command
 
 
 class _Serve(click.Group):
@@ -28,8 +49,10 @@ class _Serve(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command of the first word, or the platform's with all words."""
-        if args and args[0] in ROLES:
+        """The command of the first word, or the platform's with all words. `asr` and `tts` are
+        roles as well as commands: with a model they are a server of one engine."""
+        engine = bool({"--engine", "--model"} & {word.partition("=")[0] for word in args})
+        if args and args[0] in ROLES and not (args[0] in self.commands and engine):
             return platform.name, platform, args
         return super().resolve_command(ctx, args)
 
@@ -97,6 +120,51 @@ def demo_bank(host: str, port: int, status: str) -> None:
     with explained():
         demo.customers(status)
         asyncio.run(_until_told(host, port, status))
+
+
+@serve.command(epilog=_ASR_EPILOG)
+@click.option("--engine", type=click.Choice(["whisper", "vosk"]), required=True)
+@click.option(
+    "--model", type=click.Path(path_type=Path), required=True, help="Folder of the model."
+)
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@click.option(
+    "--compute-type", default=None, help="Whisper's arithmetic.  [default: int8; cuda: float16]"
+)
+@click.option("--language", default="en", show_default=True, help="Language as a BCP 47 tag.")
+@_server_options
+def asr(**options: Any) -> None:
+    """Recognise speech with one engine: ASRService of callfleet.v1, with streaming partials.
+
+    /readyz on the HTTP port is 200 after a real inference. SIGTERM lets running streams end.
+    """
+    from callfleet_agent.app.speech_server import serve_asr
+
+    with explained():
+        serve_asr(options)
+
+
+@serve.command(epilog=_TTS_EPILOG)
+@click.option("--engine", type=click.Choice(["piper"]), default="piper", show_default=True)
+@click.option("--model", type=click.Path(path_type=Path), required=True, help="The voice's .onnx.")
+@click.option("--voice", default="", help="Name of the voice.")
+@click.option(
+    "--piper-python",
+    default="python3",
+    envvar="CALLFLEET_PIPER_PYTHON",
+    show_default=True,
+    help="A Python that has piper-tts[http]; Piper runs as a program of its own.",
+)
+@_server_options
+def tts(**options: Any) -> None:
+    """Speak with one voice: TTSService of callfleet.v1.
+
+    /readyz on the HTTP port is 200 after a real inference. SIGTERM lets running streams end.
+    """
+    from callfleet_agent.app.speech_server import serve_tts
+
+    with explained():
+        serve_tts(options)
 
 
 async def _until_told(host: str, port: int, status: str) -> None:

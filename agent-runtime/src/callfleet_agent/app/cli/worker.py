@@ -18,7 +18,13 @@ NICENESS = 5  # a burst of speech recognition must not delay the connector's pac
 @click.option(
     "--credentials", type=click.Path(path_type=Path), default=Path("/etc/callfleet/banking")
 )
-def worker(socket_path: Path, settings: Path, credentials: Path) -> None:
+@click.option(
+    "--providers",
+    type=click.Path(path_type=Path),
+    default=Path("/etc/callfleet/live/providers.yaml"),
+    help="The live settings: chains of providers. Followed when they change.",
+)
+def worker(socket_path: Path, settings: Path, credentials: Path, providers: Path) -> None:
     """Hold conversations of calls that a connector hands over."""
     import uvloop
 
@@ -30,10 +36,10 @@ def worker(socket_path: Path, settings: Path, credentials: Path) -> None:
     logs.quieten_loguru()
     with suppress(OSError):
         os.nice(NICENESS)
-    uvloop.run(_work(socket_path, settings, credentials))
+    uvloop.run(_work(socket_path, settings, credentials, providers))
 
 
-async def _work(socket_path: Path, settings: Path, credentials: Path) -> None:
+async def _work(socket_path: Path, settings: Path, credentials: Path, providers: Path) -> None:
     from callfleet_agent.app.settings import read_manifest
     from callfleet_agent.pipeline import WorkerSettings, worker_main
     from callfleet_agent.transport.link_server import LinkServer
@@ -42,7 +48,9 @@ async def _work(socket_path: Path, settings: Path, credentials: Path) -> None:
     working = asyncio.ensure_future(
         worker_main(
             socket_path,
-            WorkerSettings.from_voice_agent(agent, credentials_dir=credentials),
+            WorkerSettings.from_voice_agent(
+                agent, credentials_dir=credentials, live_file=providers
+            ),
             LinkServer,
             ready=_say_ready,
             parent_pid=os.getppid(),

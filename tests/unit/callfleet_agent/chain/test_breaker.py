@@ -1,6 +1,6 @@
 """The circuit breaker: its three states."""
 
-from callfleet_agent.banking import Circuit, CircuitBreaker
+from callfleet_agent.chain import Circuit, CircuitBreaker
 
 
 def failed(times: int) -> CircuitBreaker:

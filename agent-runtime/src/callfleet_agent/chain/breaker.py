@@ -28,6 +28,10 @@ class CircuitBreaker:
             return Circuit.CLOSED
         return Circuit.OPEN if now - self._opened_at < self.open_s else Circuit.HALF_OPEN
 
+    def ready(self, now: float) -> bool:
+        """What `admits` would say, without taking the trial."""
+        return self.state(now) is not Circuit.OPEN and not self._trial
+
     def admits(self, now: float) -> bool:
         """Whether a request may go now; in the half-open state the first one that asks may."""
         state = self.state(now)
@@ -51,4 +55,10 @@ class CircuitBreaker:
 
     def abandoned(self) -> None:
         """A request was cancelled before anything was known: the next one may be the trial."""
+        self._trial = False
+
+    def trip(self, now: float) -> None:
+        """What came back makes it useless to ask again soon: opens at once."""
+        self._failures = max(self._failures, self.failures_to_open)
+        self._opened_at = now
         self._trial = False

@@ -1,0 +1,36 @@
+"""Who serves a stage now: the members of a chain with their engines, as one value."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from callfleet_agent.chain import Member
+
+E_co = TypeVar("E_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Seat(Generic[E_co]):
+    """A provider: its health, and the engine that talks to it."""
+
+    member: Member
+    engine: E_co
+    embedded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lineup(Generic[E_co]):
+    """The seats of a stage, in the order of asking. A turn keeps the one that it began with."""
+
+    seats: tuple[Seat[E_co], ...] = ()
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        return tuple(seat.member for seat in self.seats)
+
+    def seat(self, member: Member) -> Seat[E_co]:
+        """The seat of one of its members."""
+        return next(seat for seat in self.seats if seat.member is member)
+
+
+CurrentLineup = Callable[[], Lineup[E_co]]

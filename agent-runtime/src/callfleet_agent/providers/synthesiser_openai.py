@@ -1,0 +1,48 @@
+"""Speech over the OpenAI protocol (https://platform.openai.com/docs/api-reference/audio/createSpeech).
+
+`response_format: pcm` is raw 24 kHz, 16 bits, little-endian, sent as it is made.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+from callfleet_agent.audio import Pcm8k, Pcm24k
+from callfleet_agent.providers.http import HttpClient, expect
+from callfleet_agent.providers.ports import Connected
+from callfleet_agent.providers.settings import EngineSettings
+from callfleet_agent.providers.sound_stream import telephone_sound
+
+DEFAULT_VOICE: Final = "alloy"
+
+
+class OpenAISynthesiser:
+    """One voice at one provider."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self._settings = settings
+        self._http = HttpClient(settings)
+
+    async def start(self, sentences: Sequence[str]) -> None:
+        """Nothing to load; nothing is paid for ahead of being needed."""
+
+    async def stop(self) -> None:
+        await self._http.close()
+
+    async def speech(
+        self,
+        sentence: str,
+        connected: Connected,
+        *,
+        private: bool,  # noqa: ARG002 - nothing is kept here
+    ) -> AsyncIterator[Pcm8k]:
+        body = {
+            "model": self._settings.model or "tts-1",
+            "voice": self._settings.voice or DEFAULT_VOICE,
+            "input": sentence,
+            "response_format": "pcm",
+            "speed": self._settings.speed,
+        }
+        async with self._http.post("/audio/speech", connected, json_body=body) as response:
+            expect(response, "audio/", "application/octet-stream")
+            async for sound in telephone_sound(response.content.iter_any(), Pcm24k):
+                yield sound
