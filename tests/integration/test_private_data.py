@@ -66,6 +66,8 @@ SECRETS: Final = {
     "the bank's reference": REFERENCE,
     "what was said": SAID,
 }
+MOST_CALLS: Final = 3  # what is recognised varies; a conversation must get to its end once
+WHOLE: Final = {"authentications", "card-delivery"}
 CUSTOMER = DemoCustomer(REFERENCE, NUMBER, CARD, CARD, CALLER, DemoCard(CardStatus.SHIPPED))
 
 
@@ -221,8 +223,8 @@ def _without_echoes(answer: str) -> str:
 
 async def spoken_call(connector: Connector) -> None:
     turns = (
-        Turn(say="where is my credit card"), Turn(keys=NUMBER), Turn(say=SPOKEN), Turn(say=SAID),
-        Turn(keys=CARD),
+        Turn(say="where is my credit card"), Turn(keys=NUMBER), Turn(say=SPOKEN), Turn(say="yes"),
+        Turn(keys=CARD), Turn(say=SAID),
     )  # fmt: skip
     phone = Phone(
         PhoneSettings(
@@ -237,6 +239,10 @@ async def spoken_call(connector: Connector) -> None:
     await phone.run()
 
 
+def asked(bank: FakeBank) -> set[str]:
+    return {request.rpartition("/")[2] for request in bank.requests}
+
+
 async def test_a_call_leaves_nothing_private_behind(
     connector: Connector,
     bank: FakeBank,
@@ -246,13 +252,15 @@ async def test_a_call_leaves_nothing_private_behind(
 ) -> None:
     await keyed_call(connector, "first")
     await until(lambda: connector.calls == 0, 40)
-    await spoken_call(connector)
+    for _ in range(MOST_CALLS):
+        await spoken_call(connector)
+        await until(lambda: connector.calls == 0, 40)
+        if asked(bank) == WHOLE:
+            break
+    assert asked(bank) == WHOLE
     bank.fault = Fault.status(500)
     await keyed_call(connector, "second")
     await until(lambda: connector.calls == 0, 40)
-    asked = {request.rpartition("/")[2] for request in bank.requests}
-    assert asked == {"authentications", "card-delivery"}  # the whole conversation took place
-
     async with aiohttp.ClientSession() as client:
         url = f"http://{LOOPBACK}:{connector.http_port}/metrics"
         async with client.get(url) as answer:

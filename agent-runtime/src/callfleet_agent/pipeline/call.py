@@ -15,6 +15,7 @@ from callfleet_agent.chain import Failure
 from callfleet_agent.dialog import Caller, Input, Resumed, Say, Started
 from callfleet_agent.link import Hello, LinkError
 from callfleet_agent.pipeline.answering import Answering
+from callfleet_agent.pipeline.circuits import Circuits
 from callfleet_agent.pipeline.conversing import Conversing
 from callfleet_agent.pipeline.hearing import Hearing
 from callfleet_agent.pipeline.link_transport import LinkInput, LinkOutput
@@ -53,6 +54,7 @@ class Engines:
     models: Models
     by_rules: Callable[[], bool]
     bank: Bank
+    circuits: Circuits = dict
 
 
 async def run_call(link: CallLink, engines: Engines, settings: WorkerSettings) -> None:
@@ -76,11 +78,14 @@ async def run_call(link: CallLink, engines: Engines, settings: WorkerSettings) -
 
     playout = Playout()
     entrance = LinkInput(link, playout)
+    opening = _opening(hello)
+    conversing = Conversing(conversation, opening, engines.bank, link, settings, answering)
+    conversing.circuits = engines.circuits
     stages = [
         entrance,
         Hearing(engines.model, settings.voice_activity, playout),
         Turns(engines.transcriber, conversation, settings, playout, foresee, told),
-        Conversing(conversation, _opening(hello), engines.bank, link, settings, answering),
+        conversing,
         Speaking(voice),
         LinkOutput(link, playout),
     ]

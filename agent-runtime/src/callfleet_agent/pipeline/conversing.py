@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import time
 from uuid import UUID, uuid5
 
@@ -15,7 +14,6 @@ from callfleet_agent.banking import (
     Bank,
     BankingError,
     CardDeliveryRequest,
-    Guarded,
 )
 from callfleet_agent.dialog import (
     AskBank,
@@ -36,6 +34,7 @@ from callfleet_agent.dialog import (
 )
 from callfleet_agent.link import LinkError
 from callfleet_agent.pipeline.answering import Answering
+from callfleet_agent.pipeline.circuits import Circuits
 from callfleet_agent.pipeline.frames import (
     GoodByeFrame,
     HangUpFrame,
@@ -69,6 +68,7 @@ class Conversing(FrameProcessor):
         answering: Answering | None = None,
     ) -> None:
         super().__init__(name="conversing")
+        self.circuits: Circuits = dict  # told with each turn
         self._answering = answering
         self._answer_task: asyncio.Task[None] | None = None
         self._conversation = conversation
@@ -165,7 +165,7 @@ class Conversing(FrameProcessor):
                     state=reply.state,
                     result=kind,
                     **timing,
-                    **_circuit_of(self._bank),
+                    **self.circuits(),
                 )
         except LinkError:
             return  # the input reads the same error and ends the call
@@ -204,13 +204,6 @@ class Conversing(FrameProcessor):
             )
         )
         return Authenticated(_VERDICTS[verdict.status], verdict.customer_id)
-
-
-def _circuit_of(bank: Bank) -> dict[str, str | int]:
-    """The state of the bank's breaker in this process."""
-    if not isinstance(bank, Guarded):
-        return {}
-    return {"bank_circuit": bank.circuit, "worker_pid": os.getpid()}
 
 
 def attempt_key(call: UUID, attempt: int) -> UUID:

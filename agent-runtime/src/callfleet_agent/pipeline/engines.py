@@ -5,6 +5,7 @@ from typing import Any
 from callfleet_agent.banking import Bank
 from callfleet_agent.pipeline import embedded
 from callfleet_agent.pipeline.call import Engines
+from callfleet_agent.pipeline.circuits import circuits_of
 from callfleet_agent.pipeline.responder_rules import RuleResponder
 from callfleet_agent.pipeline.settings import WorkerSettings
 from callfleet_agent.pipeline.voice_activity import VoiceActivityModel
@@ -42,4 +43,8 @@ def engines_for(providers: Providers, settings: WorkerSettings, bank: Bank) -> E
         models=ResponderChain(providers.lineup(Stage.LLM)),
         by_rules=lambda: providers.rules_answer,
         bank=bank,
+        circuits=circuits_of(
+            bank,
+            {stage.value: providers.lineup(stage) for stage in (Stage.ASR, Stage.LLM, Stage.TTS)},
+        ),
     )

@@ -12,6 +12,7 @@ from callfleet_agent.chain import Fault
 from callfleet_agent.providers.errors import ProviderError
 from callfleet_agent.providers.ports import Connected
 from callfleet_agent.providers.settings import EngineSettings
+from callfleet_agent.tracing import trace_metadata
 
 _FAULTS = {
     grpc.StatusCode.UNAVAILABLE: Fault.REFUSED,
@@ -56,9 +57,11 @@ class GrpcChannel:
         return self._channel
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """The key, where there is one. Raises ProviderError when its file cannot be read."""
+        """The key, where there is one, and the trace that the request belongs to. Raises
+        ProviderError when the key's file cannot be read."""
         key = _read(self._settings.key_file)
-        return () if key is None else (("authorization", f"Bearer {key.decode().strip()}"),)
+        mine = () if key is None else (("authorization", f"Bearer {key.decode().strip()}"),)
+        return (*mine, *trace_metadata())
 
     async def connect(self, connected: Connected) -> grpc.aio.Channel:
         """Until a connection stands. Raises ProviderError when it is refused."""
