@@ -75,6 +75,7 @@ unit: venv ## Unit tests
 .PHONY: integration
 integration: venv packages ## Tests against real PostgreSQL, Redis, kube-apiserver and SIP clients
 	@hack/tools ensure kubernetes >/dev/null
+	@hack/engines >/dev/null
 	COVERAGE_FILE=.coverage.integration $(BIN)/pytest -q -n 2 --dist loadfile --cov --cov-report= tests/integration
 
 .PHONY: coverage
