@@ -23,7 +23,7 @@ down: ## Remove the demo's cluster and everything that it left on this machine
 test: check ## What CI runs (the tests on a cluster are `make e2e`)
 
 .PHONY: check
-check: venv packages lint types contracts generated chart unit integration coverage ## Lint, types, contracts, generated files, chart, unit and integration tests
+check: venv packages lint types contracts generated chart compose unit integration coverage ## Lint, types, contracts, generated files, chart, compose file, unit and integration tests
 
 .PHONY: generate
 generate: venv ## Write the gRPC code, the CRDs and the reference pages again
@@ -35,7 +35,6 @@ cluster: ## Bring a Kubernetes cluster up (kind where Docker is, else one node f
 
 .PHONY: images
 images: ## Build the images
-	hack/tools packages --install images
 	hack/images build all
 
 .PHONY: venv
@@ -67,6 +66,10 @@ generated: venv ## What is generated is up to date
 chart: venv ## helm lint, kubeconform and actionlint
 	hack/chart check
 
+.PHONY: compose
+compose: ## The file for docker compose
+	hack/compose check
+
 .PHONY: unit
 unit: venv ## Unit tests
 	rm -f .coverage .coverage.*
@@ -75,8 +78,10 @@ unit: venv ## Unit tests
 .PHONY: integration
 integration: venv packages ## Tests against real PostgreSQL, Redis, kube-apiserver and SIP clients
 	@hack/tools ensure kubernetes >/dev/null
+	export PATH="$$(dirname "$$(hack/tools ensure kubectl)"):$$PATH"
+	@hack/tools definitions >/dev/null || echo "tests on definitions of other projects are skipped"
 	@hack/engines >/dev/null
-	COVERAGE_FILE=.coverage.integration $(BIN)/pytest -q -n 2 --dist loadfile --cov --cov-report= tests/integration
+	COVERAGE_FILE=.coverage.integration $(BIN)/pytest -q -n 3 --durations=40 --dist loadgroup --no-loadscope-reorder --cov --cov-report= tests/integration
 
 .PHONY: coverage
 coverage: ## Branch coverage: 100 % pure packages, 90 % business logic, 80 % over all
@@ -88,4 +93,5 @@ e2e: venv packages ## Tests on a cluster (any KUBECONFIG; without one, a cluster
 
 .PHONY: bench
 bench: venv packages ## The measurements, in full
-	for program in bench/call_setup.py bench/answer.py bench/reconcile.py bench/journal.py bench/services.py bench/providers.py bench/failover.py bench/idle_call.py; do $(BIN)/python $$program; done
+	$(BIN)/python bench/answer.py --platform --no-limit
+	for program in bench/call_setup.py bench/reconcile.py bench/truth.py bench/journal.py bench/services.py bench/providers.py bench/failover.py bench/injection.py bench/idle_call.py bench/streams.py bench/proofs.py; do $(BIN)/python $$program; done

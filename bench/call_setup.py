@@ -142,10 +142,10 @@ async def main() -> None:
     parser.add_argument("--rate", type=int, default=50)
     parser.add_argument("--calls", type=int, default=1500)
     options = parser.parse_args()
-    calls = 100 if options.quick else options.calls
+    calls, workers = (25, 1) if options.quick else (options.calls, 8)
     facts = machine()
     rows = [await baseline(options.rate, calls)]
-    agent = settings(capacity={"callsPerPod": 200, "workers": 8})
+    agent = settings(capacity={"callsPerPod": 25 * workers, "workers": workers})
     async with running(agent, rtp_pairs=400) as connector:
         rows.append(await measure("connector", connector.sip_port, options.rate, calls))
     show("call_setup", facts, rows)

@@ -1,209 +1,138 @@
-"""The silence that a caller hears when the first voice of a chain dies, beside stock Pipecat.
+"""The silence that a caller hears when the first provider of a chain dies, beside stock Pipecat.
 
-    python bench/failover.py [--quick] [--faults 100]
+    python bench/failover.py [--quick] [--faults 100] [--at-once 20] [--stage llm] [--chain ours]
 
-Two servers speak OpenAI's protocol on loopback: the first has the fault, the second is well. Each
-answer is one sentence of 0.8 s, 80 ms to its first byte. A line plays what comes in real time;
-`more silence` is what it was silent until the whole sentence had been heard, less the same of an
-answer without a fault in the same run. Each fault meets a closed circuit. The baseline is Pipecat's
-ServiceSwitcher in its failover strategy with two of Pipecat's own OpenAI services. An answer that
-has not been heard whole after four seconds is `lost`. Aim: p95 under 400 ms.
+Two servers in a process of their own speak OpenAI's protocol on loopback: the first has the fault,
+the second is well, and begins its answer after 80 ms. `more silence` is that of an answer less the
+median of answers without a fault in the same run. Each fault meets a closed circuit.
+
+- tts: one sentence of 0.8 s. A line plays what comes in real time and counts the silence until the
+  whole sentence has been heard.
+- llm: two sentences, a word each 20 ms. A line speaks each when it is whole, at 67 ms a character.
+- asr: from the end of speech to the text. `stream` is our own protocol, in which an engine hears
+  while somebody speaks, and can die there.
+
+`ours` has the time limits that a ProviderPool has when nothing is said of them, and hedges at the
+95th percentile; `ours, by default` hedges as a pool of one's own does that says nothing of it: at
+99, where an answer is silent for far longer than any before. In `ours, no hedging` the limits alone
+count: 300 ms to the first piece and between two. `ours, before an account` is a pool that says
+nothing, where another of its chain is an account or has a budget: it is not hedged, and has the
+usual limits. As in a worker, engines are there before the call, with open connections. The baseline
+is Pipecat's ServiceSwitcher in its failover strategy with two of Pipecat's own OpenAI services,
+made anew for each answer and started before it counts; of a fault of which the first that were
+asked at once are all lost it is asked no more. It has no client of our protocol. An answer that is
+not whole after four seconds is `lost`. Aim: p95 under 400 ms.
 """
 
 import argparse
 import asyncio
+import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from bench.report import machine, percentile, show
-from pipecat.frames.frames import EndFrame, Frame, TTSAudioRawFrame, TTSSpeakFrame
-from pipecat.pipeline.pipeline import Pipeline
-from pipecat.pipeline.service_switcher import ServiceSwitcher, ServiceSwitcherStrategyFailover
-from pipecat.pipeline.worker import PipelineParams, PipelineWorker
-from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
-from pipecat.services.openai.tts import OpenAITTSService
-from pipecat.workers.runner import WorkerRunner
+from bench.failing.house import House, house
+from bench.failing.kinds import KINDS, QUICK, Kind
+from bench.failing.ours import Answer, Rules, ours
+from bench.failing.stock import stock
+from bench.report import Meanwhile, machine, percentile, show
 
 import callfleet_agent.pipeline  # noqa: F401 - quietens Pipecat before it is imported
-from callfleet_agent.chain import Limits, Member, MemberSettings
-from callfleet_agent.providers import SynthesiserChain, SynthesiserError
-from callfleet_agent.providers.lineup import Lineup, Seat
-from callfleet_agent.providers.settings import EngineSettings
-from callfleet_agent.providers.synthesiser_openai import OpenAISynthesiser
-from fakes.model_server import FakeOpenAI, Trouble, sine
+from callfleet_operator.model.engines import Stage
 
-SENTENCE = "Your card is on its way."
-SPEECH_S, FIRST_S, CREDIT_S, LOST_S = 0.8, 0.08, 0.2, 4.0
-LIMITS = Limits(connect_s=0.5, first_s=1.5, gap_s=0.4, total_s=10.0)
-KINDS: dict[str, Trouble | None] = {
-    "none": None,
-    "refused": None,  # the server is stopped
-    "500": Trouble.error(500),
-    "401": Trouble.error(401),
-    "429": Trouble.error(429, "1"),
-    "no first byte": Trouble.stall(0),
-    "cut in the answer": Trouble.cut(4),
-    "stall in the answer": Trouble.stall(4),
-}
-Answer = Callable[[FakeOpenAI, FakeOpenAI], Awaitable[float | None]]
+LOST_S, APART_S = 4.0, 0.02
+STOCK = "stock Pipecat"
 
 
-@dataclass
-class Line:
-    """Plays pieces in real time and counts the silence."""
+async def several(
+    servers_of: House,
+    who: str,
+    answer: Answer,
+    stage: Stage,
+    kind: Kind,
+    options: argparse.Namespace,
+) -> list[float | None]:
+    """So many answers with this fault, by as many callers at once, who do not begin together."""
+    found: list[float | None] = []
+    left = iter(range(options.faults))
+    async with servers_of.serving(stage, kind) as servers:
 
-    began: float
-    silence_s: float = 0.0
-    heard_s: float = 0.0
-    _until: float = field(default=0.0, init=False)
+        async def caller(number: int) -> None:
+            await asyncio.sleep(number * APART_S)
+            for _ in left:
+                found.append(await answer(servers))
+                if who == STOCK and set(found) == {None}:
+                    return
 
-    def __post_init__(self) -> None:
-        self._until = self.began
-
-    def play(self, seconds: float, now: float, *, anew: bool = False) -> float:
-        """A piece; when the line has only its credit left to play."""
-        start = max(now, self._until)
-        self.silence_s += start - self._until
-        self._until = start + seconds
-        self.heard_s = seconds if anew else self.heard_s + seconds
-        return self._until - CREDIT_S
-
-
-async def ours(first: FakeOpenAI, second: FakeOpenAI) -> float | None:
-    """Our chain; the silence in seconds, None where the sentence was lost."""
-    seats = []
-    for name, server in (("first", first), ("second", second)):
-        engine = OpenAISynthesiser(EngineSettings(engine="openai", endpoints=(server.base,)))
-        settings = MemberSettings(name=name, limits=LIMITS, hedge_percentile=95)
-        member = Member(settings)
-        for _ in range(10):
-            member.first(FIRST_S + 0.02)
-        seats.append(Seat(member, engine))
-    chain, loop = Lineup(tuple(seats)), asyncio.get_running_loop()
-    line = Line(loop.time())
-    try:
-        speech = SynthesiserChain(lambda: chain).speech(SENTENCE, private=True)
-        async for piece in speech.pieces():
-            until = line.play(piece.sound.seconds, loop.time(), anew=piece.anew)
-            await asyncio.sleep(max(0.0, until - loop.time()))
-    except SynthesiserError:
-        return None
-    finally:
-        for seat in seats:
-            await seat.engine.stop()
-    return line.silence_s if line.heard_s > SPEECH_S - 0.05 else None
-
-
-class Ear(FrameProcessor):
-    """The end of the stock pipeline."""
-
-    def __init__(self, line: Line) -> None:
-        super().__init__()
-        self.line = line
-        self.whole = asyncio.Event()
-
-    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        await super().process_frame(frame, direction)
-        if isinstance(frame, TTSAudioRawFrame):
-            seconds = len(frame.audio) / 2 / frame.sample_rate
-            self.line.play(seconds, asyncio.get_running_loop().time())
-            if self.line.heard_s > SPEECH_S - 0.05:
-                self.whole.set()
-        await self.push_frame(frame, direction)
-
-
-async def stock(first: FakeOpenAI, second: FakeOpenAI) -> float | None:
-    """Pipecat's own services behind its ServiceSwitcher."""
-    services: list[FrameProcessor] = [
-        OpenAITTSService(api_key="none", base_url=server.base, sample_rate=24000)
-        for server in (first, second)
-    ]
-    loop = asyncio.get_running_loop()
-    ear = Ear(Line(loop.time()))
-    switcher: Any = ServiceSwitcher(services, ServiceSwitcherStrategyFailover)
-    worker = PipelineWorker(
-        Pipeline([switcher, ear]),
-        params=PipelineParams(audio_out_sample_rate=24000),
-        enable_rtvi=False,
-        enable_turn_tracking=False,
-        cancel_on_idle_timeout=False,
-        idle_timeout_secs=None,
-        check_dangling_tasks=False,
-    )
-    runner = WorkerRunner(handle_sigint=False, handle_sigterm=False, check_dangling_tasks=False)
-    await runner.add_workers(worker)
-    running = asyncio.create_task(runner.run())
-    try:
-        await asyncio.sleep(0.1)  # it starts; not counted
-        ear.line = Line(loop.time())
-        await worker.queue_frame(TTSSpeakFrame(SENTENCE))
-        async with asyncio.timeout(LOST_S):
-            await ear.whole.wait()
-    except TimeoutError:
-        return None
-    else:
-        return ear.line.silence_s
-    finally:
-        await worker.queue_frame(EndFrame())
-        await worker.cancel()
-        await asyncio.wait({running}, timeout=1)
-        running.cancel()
-
-
-async def several(answer: Answer, kind: str, faults: int, at_once: int) -> list[float | None]:
-    """So many answers with this fault."""
-    async with FakeOpenAI() as first, FakeOpenAI() as second:
-        for server in (first, second):
-            server.speech, server.first_s = sine(SPEECH_S, 24000), FIRST_S
-            server.gap_s = 0.02
-        first.trouble = KINDS[kind]
-        if kind == "refused":
-            await first.stop()
-        found: list[float | None] = []
-        while len(found) < faults:
-            some = min(at_once, faults - len(found))
-            found += await asyncio.gather(*(answer(first, second) for _ in range(some)))
+        if kind.well:
+            await answer(servers)  # one that does not count: what is loaded late is loaded then
+        await asyncio.gather(*(caller(number) for number in range(options.at_once)))
     return found
 
 
-def row(who: str, kind: str, found: list[float | None], normal_s: float) -> dict[str, object]:
+def row(
+    who: str, stage: Stage, fault: str, found: list[float | None], normal_s: float
+) -> dict[str, object]:
     """One row of the table."""
     more = [(silence - normal_s) * 1000 for silence in found if silence is not None]
     return {
+        "stage": stage.value,
         "chain": who,
-        "fault": kind,
+        "fault": fault,
         "answers": len(found),
-        "lost": len(found) - len(more),
+        "lost": len(found) - len(more) if found else "cannot",
         "more silence p50 ms": percentile(more, 50) if more else float("inf"),
         "more silence p95 ms": percentile(more, 95) if more else float("inf"),
     }
 
 
+async def of_chain(
+    servers_of: House, who: str, answer: Answer, stage: Stage, options: argparse.Namespace
+) -> list[dict[str, object]]:
+    """Its rows; each protocol's first kind is the one without a fault."""
+    normal_s, rows = 0.0, []
+    for fault in QUICK[stage] if options.quick else KINDS[stage]:
+        kind, found = KINDS[stage][fault], []
+        if who != STOCK or not kind.streamed:
+            found = await several(servers_of, who, answer, stage, kind, options)
+        if kind.well:
+            whole = [silence for silence in found if silence is not None]
+            normal_s = percentile(whole, 50) if whole else 0.0
+        rows.append(row(who, stage, fault, found, normal_s))
+        print(*rows[-1].values(), sep=", ", file=sys.stderr, flush=True)
+    return rows
+
+
 async def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="a few faults")
+    parser.add_argument("--quick", action="store_true", help="two faults of each stage, once")
     parser.add_argument("--faults", type=int, default=100)
-    parser.add_argument("--at-once", type=int, default=10)
+    parser.add_argument("--at-once", type=int, default=20)
+    parser.add_argument("--stage", type=Stage, action="append", choices=list(KINDS), default=None)
+    parser.add_argument("--chain", action="append", default=None, help="such as: ours, by default")
     options = parser.parse_args()
-    faults = 2 if options.quick else options.faults
-    facts, rows = machine(), []
-    for who, answer in (("ours", ours), ("stock Pipecat", stock)):
-        normal_s = 0.0
-        for kind in KINDS:
-            found = await several(answer, kind, faults, options.at_once)
-            if kind == "none":
-                whole = [silence for silence in found if silence is not None]
-                normal_s = percentile(whole, 50) if whole else 0.0
-            rows.append(row(who, kind, found, normal_s))
-    show("failover", {**facts, "gap limit ms": LIMITS.gap_s * 1000}, rows)
+    options.faults = 1 if options.quick else options.faults
+    facts, meanwhile, rows = machine(), Meanwhile(), []
+    chains: dict[str, Answer] = {
+        "ours": ours(Rules(95)),
+        "ours, by default": ours(Rules(99)),
+        "ours, no hedging": ours(Rules(0, within_s=0.3)),
+        "ours, before an account": ours(Rules(0)),
+        STOCK: stock(LOST_S / 2 if options.quick else LOST_S),
+    }
+    if unknown := set(options.chain or ()) - set(chains):
+        parser.error(f"--chain: {unknown.pop()} is none of: {'; '.join(chains)}")
+    logging.getLogger("callfleet_agent").setLevel(logging.ERROR)
+    async with house() as servers_of:
+        for stage in options.stage or KINDS:
+            for who in options.chain or chains:
+                answer = chains[who]
+                rows += await of_chain(servers_of, who, answer, stage, options)
+    show("failover", {**facts, "at_once": options.at_once, **meanwhile.facts()}, rows)
     sys.stdout.flush()
     os._exit(0)  # tasks of stock pipelines whose request hangs do not end when they are cancelled
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -23,9 +25,38 @@ def machine() -> dict[str, Any]:
         "processor": model,
         "cores": os.cpu_count(),
         "memory_gib": round(memory, 1),
-        "load_before": round(os.getloadavg()[0], 2),
+        "load_before": load(),
         "python": platform.python_version(),
     }
+
+
+def load() -> float:
+    """How busy the machine was in the last minute."""
+    return round(os.getloadavg()[0], 2)
+
+
+class Meanwhile:
+    """What the machine did from here on: how busy it was, and what its host took from it."""
+
+    def __init__(self) -> None:
+        self._began = psutil.cpu_times()
+
+    def facts(self) -> dict[str, Any]:
+        """Shares of all its cores in percent, and the load now."""
+        spent = [now - then for now, then in zip(psutil.cpu_times(), self._began, strict=True)]
+        used = dict(zip(self._began._fields, spent, strict=True))
+        # The kernel counts a guest's time as user's, too.
+        whole = sum(spent) - used.get("guest", 0.0) - used.get("guest_nice", 0.0)
+        idle = used["idle"] + used.get("iowait", 0.0)
+
+        def percent(seconds: float) -> float:
+            return round(100 * seconds / whole, 1) if whole > 0 else 0.0
+
+        return {
+            "load_after": load(),
+            "busy_percent": percent(whole - idle),
+            "steal_percent": percent(used.get("steal", 0.0)),
+        }
 
 
 def commit() -> str:
@@ -51,7 +82,9 @@ def show(name: str, facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]])
 
 
 def _text(value: object) -> str:
-    return f"{value:.1f}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.3g}" if 0 < abs(value) < 1 else f"{value:.1f}"
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

@@ -1,193 +1,103 @@
-"""Requests a second and latency of the stored services, and a plain echo server beside them.
+"""Requests a second, latency and memory of the platform's services, and a plain echo server beside.
 
-    python bench/services.py [--seconds 5] [--clients 8]
+    python bench/services.py [--quick] [--seconds 5] [--clients 8] [--streams 1 10 20 50]
 
-Everything is real: mutual TLS, tokens, PostgreSQL and Redis of the bench's own. Server and load are
-processes of their own; the baseline is grpc.aio with the same certificates and nothing else.
+Everything is real: mutual TLS, tokens, PostgreSQL, Redis and the engines; the bank is the one for
+demonstrations, in a process of its own. The services are one process on one core, the load is
+another one on the others. The baseline is grpc.aio with the same certificates and nothing else, in
+the same run. `per_core_second` is by the server's own CPU time, so that a busy machine spoils it
+less than `per_second`.
+
+Streams are conversations (AIVoiceConnectorService), voice activity, recognition and speech. `held`
+at once means: so many are open at the same time, all of the time, each with 20 ms of a telephone
+line every 20 ms (a question every five seconds, at another moment in each stream, and -60 dBFS of
+noise); speech that is made is listened to as fast as it is spoken. They are `kept_up` with when all
+were open, none failed, and the server was at most 200 ms behind at the end (`behind_ms`: from the
+client's last chunk to the end of the stream). `late_ms` is how long after its time a chunk of the
+client left, which says whether this side of the machine kept up, or a piece of speech came, which
+is the silence before it.
+
+Each kind of stream has a process of the services to itself, so that what other kinds left behind
+is not used again. Memory is that of the server and its child processes with all streams open, less
+what it was after the first stream had come and gone, for each: `pss` divides what processes share
+among them, `rss` counts it in each. `answers` of recognition are final results.
 """
-
-# ruff: noqa: E402 - paths first
 
 import argparse
 import asyncio
-import json
-import multiprocessing
 import sys
-import tempfile
-import time
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
-from multiprocessing.synchronize import Event
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "hack"), str(ROOT / "tests")]
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-import grpc
-import psutil
-import uvloop
+from bench.platform import speech, unary
+from bench.platform.servers import Rig, rigged
+from bench.report import Meanwhile, machine, show
 
-import callfleet_agent  # noqa: F401, says first what gRPC reads when it is imported
-from callfleet.v1 import context_pb2, context_pb2_grpc, session_pb2, session_pb2_grpc
-from callfleet_agent.app.platform import Platform, PlatformSettings
-from callfleet_agent.services.tls import TlsFiles, server_credentials
-from callfleet_agent.storage.sealing import make_keys
-from identities import AGENT, ISSUER, SERVICE, Authority, Tokens, channel
-from stores import free_port, killable_postgres, killable_redis, migrated
+from callfleet_agent.app.platform import ROLES
 
-Ask = Callable[[int], Awaitable[Any]]
+QUICK_S = 0.5
 
 
-def serve_platform(settings: PlatformSettings, ready: Event) -> None:
-    async def serve() -> None:
-        async with Platform(settings).running():
-            ready.set()
-            await asyncio.Event().wait()
-
-    uvloop.run(serve())
-
-
-def serve_echo(tls: Path, port: int, ready: Event) -> None:
-    async def echo(request: bytes, _: object) -> bytes:
-        return request
-
-    async def serve() -> None:
-        server = grpc.aio.server()
-        handler = grpc.unary_unary_rpc_method_handler(echo)
-        server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler("bench.Echo", {"Echo": handler}),)
-        )
-        server.add_secure_port(f"127.0.0.1:{port}", server_credentials(TlsFiles.in_folder(tls)))
-        await server.start()
-        ready.set()
-        await asyncio.Event().wait()
-
-    uvloop.run(serve())
+def requests(rig: Rig, load: unary.Load) -> list[dict[str, Any]]:
+    """All unary RPCs, on one process of all roles."""
+    with rig.echo() as echo:
+        rows = asyncio.run(unary.of_echo(rig, echo, load))
+    with rig.platform(*ROLES) as platform:
+        return rows + asyncio.run(unary.of_platform(rig, platform, load))
 
 
-async def load(ask: Ask, clients: int, seconds: float, server: psutil.Process) -> dict[str, Any]:
-    """So many clients that ask one after the other."""
-    took: list[float] = []
-    ends = time.perf_counter() + seconds
-    before = server.cpu_times()
-
-    async def client(number: int) -> None:
-        while time.perf_counter() < ends:
-            began = time.perf_counter()
-            await ask(number)
-            took.append((time.perf_counter() - began) * 1000)
-
-    await asyncio.gather(*map(client, range(clients)))
-    after = server.cpu_times()
-    cpu_s = after.user + after.system - before.user - before.system
-    took.sort()
-    return {
-        "per_second": round(len(took) / seconds),
-        "per_core_second": round(len(took) / cpu_s),
-        "p50_ms": round(took[len(took) // 2], 2),
-        "p99_ms": round(took[int(len(took) * 0.99)], 2),
-        "server_rss_mib": round(server.memory_info().rss / 2**20),
-    }
+def streams(rig: Rig, counts: list[int], seconds: float) -> list[dict[str, Any]]:
+    """Each kind on a process of its own."""
+    with rig.echo() as echo:
+        rows = asyncio.run(speech.of_echo(rig, echo, counts, seconds))
+    for kind in speech.KINDS:
+        with rig.platform(kind.role) as platform:
+            rows += asyncio.run(speech.of_kind(kind, rig, platform, counts, seconds))
+    return rows
 
 
-async def asks(on: grpc.aio.Channel, clients: int, metadata: Any) -> dict[str, Ask]:
-    """One kind of request after the other; each client has a session of its own."""
-    sessions: Any = session_pb2_grpc.SessionManagerServiceStub(on)  # type: ignore[no-untyped-call]
-    contexts: Any = context_pb2_grpc.ContextStoreServiceStub(on)  # type: ignore[no-untyped-call]
-    message = context_pb2.ConversationMessage(
-        role=context_pb2.ROLE_CALLER, content="where is my credit card"
-    )
+def quick(rig: Rig) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Whether it works: everything on one process."""
+    with ExitStack() as stack:
+        echo, platform = stack.enter_context(rig.echo()), stack.enter_context(rig.platform(*ROLES))
 
-    async def create(_: int) -> Any:
-        request = session_pb2.CallSession(sip_call_id=str(uuid4()), caller_phone="+15550100")
-        return await sessions.CreateSession(request, metadata=metadata)
+        async def all_of_it() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+            load = unary.Load(clients=2, seconds=QUICK_S / 10)
+            asked = await unary.of_echo(rig, echo, load)
+            asked += await unary.of_platform(rig, platform, load)
+            held = await speech.of_echo(rig, echo, [2], QUICK_S)
+            for kind in speech.KINDS:
+                held += await speech.of_kind(kind, rig, platform, [2], QUICK_S)
+            return asked, held
 
-    made = [(await create(number)).session_id for number in range(clients)]
-
-    async def get(number: int) -> Any:
-        request = session_pb2.GetSessionRequest(session_id=made[number])
-        return await sessions.GetSession(request, metadata=metadata)
-
-    async def update(number: int) -> Any:
-        request = context_pb2.ContextUpdateRequest(
-            session_id=made[number], append=[message], request_id=str(uuid4())
-        )
-        return await contexts.UpdateContext(request, metadata=metadata)
-
-    async def read(number: int) -> Any:
-        request = context_pb2.ContextRequest(session_id=made[number], history_limit=10)
-        return await contexts.GetContext(request, metadata=metadata)
-
-    return {
-        "CreateSession": create,
-        "GetSession": get,
-        "UpdateContext": update,
-        "GetContext": read,
-    }
-
-
-async def measure(
-    options: argparse.Namespace, ports: tuple[int, int], rig: tuple[Authority, Tokens, Path],
-    pids: tuple[int, int],
-) -> dict[str, Any]:  # fmt: skip
-    authority, tokens, folder = rig
-    files = authority.issue(folder / "agent", AGENT)
-    results: dict[str, Any] = {}
-    async with AsyncExitStack() as stack:
-        plain: Any = await stack.enter_async_context(channel(ports[1], files))
-        echo = plain.unary_unary("/bench.Echo/Echo")
-        platform = await stack.enter_async_context(channel(ports[0], files))
-        run = (options.clients, options.seconds)
-        results["echo (baseline)"] = await load(
-            lambda _: echo(b"x" * 100), *run, psutil.Process(pids[1])
-        )
-        for name, ask in (await asks(platform, options.clients, tokens.metadata(AGENT))).items():
-            results[name] = await load(ask, *run, psutil.Process(pids[0]))
-    return results
+        return asyncio.run(all_of_it())
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--streams", type=int, nargs="*", default=[1, 10, 20, 50])
+    parser.add_argument("--quick", action="store_true", help="only whether it works")
     options = parser.parse_args()
-    context = multiprocessing.get_context("spawn")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "redis").mkdir()
-        authority, tokens = Authority(), Tokens(folder / "jwks.json")
-        tls = authority.issue(folder / "server", SERVICE).certificate.parent
-        make_keys(folder / "sealing", "k1")
-        with killable_postgres() as (_, database), killable_redis(folder / "redis") as (_, redis):
-            migrated(database)
-            ports, ready = (free_port(), free_port()), (context.Event(), context.Event())
-            settings = PlatformSettings(
-                roles=("session-manager", "context-store"),
-                tls=tls,
-                token_keys=tokens.path,
-                token_issuer=ISSUER,
-                database_url=database,
-                redis_url=redis,
-                sealing_keys=folder / "sealing",
-                bind="127.0.0.1",
-                port=ports[0],
-                http_port=None,
-                agents_per_minute=6e7,
-            )
-            servers = (
-                context.Process(target=serve_platform, args=(settings, ready[0]), daemon=True),
-                context.Process(target=serve_echo, args=(tls, ports[1], ready[1]), daemon=True),
-            )
-            for server, event in zip(servers, ready, strict=True):
-                server.start()
-                assert event.wait(60)
-            pids = (servers[0].pid or 0, servers[1].pid or 0)
-            rig = (authority, tokens, folder)
-            print(json.dumps(asyncio.run(measure(options, ports, rig, pids)), indent=2))
-            for server in servers:
-                server.kill()
+    if options.quick:
+        options.clients, options.streams = 2, [2]
+    facts, meanwhile = machine(), Meanwhile()
+    most = max(options.streams, default=1)
+    with rigged(clients=options.clients, calls=most + 1) as rig:
+        if options.quick:
+            asked, held = quick(rig)
+        else:
+            load = unary.Load(options.clients, options.seconds)
+            asked = requests(rig, load)
+            held = streams(rig, options.streams, max(options.seconds, speech.CYCLE_S * 2))
+    show("services", facts | {"clients": options.clients}, asked)
+    show("services-streams", {**facts, **meanwhile.facts()}, held)
 
 
 if __name__ == "__main__":

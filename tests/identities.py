@@ -1,18 +1,21 @@
 """Certificates and tokens for tests of the platform's services."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import grpc
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import NameOID
 
-from callfleet_agent.services.tls import TlsFiles
+from callfleet_agent.identity import TlsFiles
 from callfleet_agent.services.tokens import TokenMint, public_jwk
 
 AGENT = "spiffe://callfleet.io/ns/bank/voiceagent/card-line"
@@ -37,6 +40,11 @@ AUDIENCES = (
     "session-manager", "context-store", "banking", "ai-voice-connector", "vad", "asr", "llm", "tts",
 )  # fmt: skip
 
+KEYS: dict[str, Callable[[], ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey]] = {
+    "EC": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "RSA": lambda: rsa.generate_private_key(public_exponent=65537, key_size=2048),
+}
+
 
 class Authority:
     """A certificate authority that lives for one test."""
@@ -51,7 +59,11 @@ class Authority:
         )
 
     def _builder(
-        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, life: timedelta
+        self,
+        subject: x509.Name,
+        key: CertificatePublicKeyTypes,
+        life: timedelta,
+        since: timedelta = timedelta(hours=-2),
     ) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
         return (
@@ -60,19 +72,25 @@ class Authority:
             .issuer_name(self._name)
             .public_key(key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=2))
+            .not_valid_before(now + since)
             .not_valid_after(now + life)
         )
 
     def issue(
-        self, folder: Path, *identities: str, life: timedelta = timedelta(hours=1)
+        self,
+        folder: Path,
+        *identities: str,
+        life: timedelta = timedelta(hours=1),
+        kind: str = "EC",
+        since: timedelta = timedelta(hours=-2),
     ) -> TlsFiles:
         """A certificate with these URIs, in a folder like a mounted Secret."""
         folder.mkdir(parents=True, exist_ok=True)
-        key = ec.generate_private_key(ec.SECP256R1())
-        names = [*map(x509.UniformResourceIdentifier, identities), x509.DNSName(HOST)]
+        key = KEYS[kind]()
+        hosts = [x509.DNSName(HOST), x509.DNSName("localhost")]
+        names = [*map(x509.UniformResourceIdentifier, identities), *hosts]
         certificate = (
-            self._builder(x509.Name([]), key.public_key(), life)
+            self._builder(x509.Name([]), key.public_key(), life, since)
             .add_extension(x509.SubjectAlternativeName(names), critical=True)
             .sign(self._key, hashes.SHA256())
         )
@@ -93,6 +111,27 @@ def channel(port: int, files: TlsFiles) -> grpc.aio.Channel:
     )
     options = [("grpc.ssl_target_name_override", HOST), ("grpc.use_local_subchannel_pool", 1)]
     return grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials, options=options)
+
+
+@dataclass
+class OnChannel:
+    """A service as its clients see it, on a channel that a test has made."""
+
+    channel: grpc.aio.Channel
+    token: Callable[[], str] = lambda: "t"
+    closed: bool = False
+
+    def stub(self, kind: Callable[[grpc.aio.Channel], Any]) -> Any:
+        return kind(self.channel)
+
+    def metadata(self, correlation_id: str) -> tuple[tuple[str, str], ...]:
+        return (
+            ("authorization", f"Bearer {self.token()}"),
+            ("x-correlation-id", correlation_id),
+        )
+
+    async def close(self) -> None:
+        self.closed = True
 
 
 @dataclass

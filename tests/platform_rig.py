@@ -46,7 +46,7 @@ class Rig:
 
     def __post_init__(self) -> None:
         self.agent = self.authority.issue(self.folder / "agent", AGENT)
-        self.channel = channel(self.platform.port, self.agent)
+        self.channel = self.as_agent = channel(self.platform.port, self.agent)
         self.sessions = session_manager(self.channel)
         self.contexts = stub(context_pb2_grpc.ContextStoreServiceStub, self.channel)
         self.banking = stub(banking_pb2_grpc.BankingServiceStub, self.channel)

@@ -69,6 +69,7 @@ class Rig(Protocol):
     async def revive(self, pod: Pod) -> None: ...
     async def another_leader(self) -> Proxy: ...
     async def add_foreign_row(self, set_id: int, uri: str) -> None: ...
+    async def remove_foreign_row(self, set_id: int, uri: str) -> None: ...
     async def add_foreign_number(self, number: str) -> None: ...
     async def rows(self) -> set[tuple[int, str]]: ...
     async def numbers(self) -> set[str]: ...
@@ -113,6 +114,9 @@ class FakeRig:
 
     async def add_foreign_row(self, set_id: int, uri: str) -> None:
         self.proxy.add_foreign_row(set_id, uri)
+
+    async def remove_foreign_row(self, set_id: int, uri: str) -> None:
+        del self.proxy.rows[set_id, uri]
 
     async def add_foreign_number(self, number: str) -> None:
         self.proxy.add_foreign_number(number)
@@ -265,6 +269,11 @@ class RealRig:
     async def add_foreign_row(self, set_id: int, uri: str) -> None:
         await self.own.execute(
             "INSERT INTO dispatcher (setid, destination) VALUES ($1, $2)", set_id, uri
+        )
+
+    async def remove_foreign_row(self, set_id: int, uri: str) -> None:
+        await self.own.execute(
+            "DELETE FROM dispatcher WHERE setid = $1 AND destination = $2", set_id, uri
         )
 
     async def add_foreign_number(self, number: str, attrs: str = "") -> None:

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -109,8 +109,11 @@ class KillableServer:
 
 
 @contextmanager
-def killable_postgres() -> Iterator[tuple[KillableServer, str]]:
-    """A PostgreSQL of the test's own, with fsync as in life; and its URL."""
+def killable_postgres(
+    files: Mapping[str, bytes] | None = None, more: Sequence[str] = ()
+) -> Iterator[tuple[KillableServer, str]]:
+    """A PostgreSQL of the test's own, with fsync as in life; and its URL. It gets the files into
+    its folder, which more flags call {folder}."""
     initdb = program("initdb", "usr/lib/postgresql/*/bin").resolve()
     user = ("postgres" if _known("postgres") else "nobody") if os.geteuid() == 0 else None
     become: list[str] = []
@@ -121,10 +124,15 @@ def killable_postgres() -> Iterator[tuple[KillableServer, str]]:
             str(program("setpriv")), "--reuid", user, "--regid", group, "--clear-groups",
         ]  # fmt: skip
         shutil.chown(folder, user)
+    for name, content in (files or {}).items():
+        (folder / name).write_bytes(content)
+        (folder / name).chmod(0o600)
+        shutil.chown(folder / name, user or os.geteuid())
     data, port = folder / "data", free_port()
     made = [*become, str(initdb), "-D", str(data), "-U", "callfleet", "--auth=trust", "--no-sync"]
     subprocess.run(made, check=True, capture_output=True, cwd=folder)
     flags = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}"]
+    flags += [word.replace("{folder}", str(folder)) for word in more]
     postgres = str(initdb.with_name("postgres"))
     server = KillableServer(
         [*become, postgres, "-D", str(data), "-p", str(port), *flags],
@@ -140,18 +148,25 @@ def killable_postgres() -> Iterator[tuple[KillableServer, str]]:
 
 
 @contextmanager
-def killable_redis(folder: Path) -> Iterator[tuple[KillableServer, str]]:
-    """A Redis of the test's own, without persistence; and its URL."""
+def killable_redis(folder: Path, more: Sequence[str] = ()) -> Iterator[tuple[KillableServer, str]]:
+    """A Redis of the test's own, without persistence; and its URL. With the flags of TLS it listens
+    for nothing else."""
     port = free_port()
-    command = [str(program("redis-server")), "--port", str(port), "--bind", "127.0.0.1"]
+    command = [str(program("redis-server")), "--port", str(port), "--bind", "127.0.0.1", *more]
+    asks = [str(program("redis-cli")), "-p", str(port)]
+    scheme = "redis"
+    if "--tls-port" in more:
+        command += ["--tls-port", str(port), "--port", "0"]
+        asks += ["--tls", "--insecure"]
+        scheme = "rediss"
     server = KillableServer(
         [*command, "--save", "", "--dir", str(folder)],
-        [str(program("redis-cli")), "-p", str(port), "ping"],
+        [*asks, "ping"],
         folder,
     )
     server.start()
     try:
-        yield server, f"redis://127.0.0.1:{port}/0"
+        yield server, f"{scheme}://127.0.0.1:{port}/0"
     finally:
         server.kill()
 

@@ -24,6 +24,14 @@ def uses_kind() -> bool:
     return chosen == "kind" or (not chosen and kind_cluster.docker_answers())
 
 
+def package_groups(kubeconfig: Path | None) -> list[str]:
+    """What a test or a demo on that cluster, or on one of our own, needs of Debian's packages: with
+    Docker or a cluster that is there, neither a node's nor those that images are made with."""
+    if kubeconfig not in {None, cluster_dir() / "kubeconfig"} or uses_kind():
+        return ["test"]
+    return ["cluster", "images", "test"]
+
+
 def up() -> Path:
     started = time.monotonic()
     with _locked():

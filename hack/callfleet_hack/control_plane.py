@@ -105,23 +105,31 @@ class ControlPlane:
 
 @contextmanager
 def control_plane(
-    directory: Path, *, port: int | None = None, controllers: bool = False
+    directory: Path,
+    *,
+    port: int | None = None,
+    controllers: bool = False,
+    feature_gates: tuple[str, ...] = (),
 ) -> Iterator[ControlPlane]:
-    """Start one in `directory` (kept afterwards: logs and data), ready when this returns."""
+    """Start one in `directory` (kept afterwards: logs and data), ready when this returns.
+    `feature_gates` are of the API server, like `ImageVolume=true`.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise HackError(f"another control plane runs in {directory}") from error
-        running = _started(directory, port, controllers)
+        running = _started(directory, port, controllers, feature_gates)
         try:
             yield running
         finally:
             running.stop()
 
 
-def _started(directory: Path, port: int | None, controllers: bool) -> ControlPlane:
+def _started(
+    directory: Path, port: int | None, controllers: bool, feature_gates: tuple[str, ...]
+) -> ControlPlane:
     """Free ports may be taken by another before they are used, hence the attempts."""
     for attempt in range(1, ATTEMPTS + 1):
         layout = Layout(
@@ -130,6 +138,7 @@ def _started(directory: Path, port: int | None, controllers: bool) -> ControlPla
             port=port or _free_port(),
             etcd_port=_free_port(),
             admission_off=() if controllers else ("ServiceAccount",),
+            feature_gates=feature_gates,
         )
         running = ControlPlane(layout, servers.write_files(layout)["admin"], controllers)
         try:

@@ -9,7 +9,9 @@ from pathlib import Path
 import yaml
 
 import callfleet_hack.platform as cluster
+from callfleet_hack import demo_pools
 from callfleet_hack.cache import REPOSITORY, cache_dir
+from callfleet_hack.cluster import package_groups
 from callfleet_hack.console import say, step
 from callfleet_hack.errors import HackError
 from callfleet_hack.packages import ensure_packages
@@ -50,6 +52,11 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--kubeconfig", type=Path, help="use this cluster; by default one is brought up"
+    )
+    parser.add_argument(
+        "--pools",
+        action="store_true",
+        help="apply pools as well, and delete the voice's pods while it speaks",
     )
     parser.add_argument("--no-call", action="store_true", help="stop before the phone call")
     return parser.parse_args()
@@ -136,15 +143,22 @@ def main() -> int:
     """`hack/demo`; see `--help`."""
     wanted = arguments()
     started = time.monotonic()
-    ensure_packages(["cluster", "images", "test"], install=True)
-    platform = cluster.bring_up(wanted.kubeconfig)
+    ensure_packages(package_groups(wanted.kubeconfig), install=True)
+    platform = cluster.bring_up(wanted.kubeconfig, pools=wanted.pools)
     address = cluster.installed(platform, f"demoBank.status={wanted.status}")
     number = apply_agent(platform)
     show_cluster(platform)
     show_dispatcher(platform)
+    if wanted.pools:
+        number = demo_pools.apply(platform)
+        demo_pools.show(platform, "before the call")
     uri = f"sip:{number}@{address}:5060"
     recording = cache_dir() / "demo" / "call.wav"
-    if not wanted.no_call:
+    if wanted.pools and not wanted.no_call:
+        turns = [word for turn in TURNS for word in turn]
+        demo_pools.call(platform, uri, recording, turns, wanted.status)
+        demo_pools.show(platform, "after the call")
+    elif not wanted.no_call:
         place_call(uri, recording)
     say_goodbye(uri, platform.kubeconfig, recording, time.monotonic() - started)
     return 0

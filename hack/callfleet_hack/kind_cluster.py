@@ -1,6 +1,7 @@
 """The same cluster from kind, where a Docker engine answers."""
 
 import json
+import os
 from pathlib import Path
 
 from callfleet_hack.cache import cluster_dir, write_atomically
@@ -34,6 +35,14 @@ def exists() -> bool:
     return NAME in output([ensure("kind"), "get", "clusters"]).split()
 
 
+def create_command(kind: Path, file: Path) -> list[str | Path]:
+    """KIND_NODE_IMAGE names the node's image, and so the version of Kubernetes."""
+    command: list[str | Path] = [kind, "create", "cluster", "--config", file]
+    command += ["--kubeconfig", kubeconfig(), "--wait", "180s"]
+    image = os.environ.get("KIND_NODE_IMAGE")
+    return [*command, "--image", image] if image else command
+
+
 def up() -> Path:
     kind = ensure("kind")
     if exists():
@@ -42,9 +51,7 @@ def up() -> Path:
     file = cluster_dir() / "kind.json"
     write_atomically(file, json.dumps(config()))
     with step("kind cluster"):
-        command: list[str | Path] = [kind, "create", "cluster", "--config", file]
-        command += ["--kubeconfig", kubeconfig(), "--wait", "180s"]
-        output(command, timeout_s=900)
+        output(create_command(kind, file), timeout_s=900)
     return kubeconfig()
 
 

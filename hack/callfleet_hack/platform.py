@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from callfleet_hack.cache import REPOSITORY, cluster_dir
-from callfleet_hack.command import Argument, output, required, succeeds
+from callfleet_hack.command import Argument, output, succeeds
 from callfleet_hack.console import say, step
 from callfleet_hack.errors import HackError
 from callfleet_hack.image_store import Buildah, Docker, content_reference
@@ -25,6 +25,7 @@ IMAGES = {
     "proxy": "proxy",
     "postgres": "postgresql",
     "redis": "redis",
+    "engines": "pools.engines",  # the last one: the demo without pools goes without it
 }
 NAMESPACE = "callfleet-system"
 RELEASE = "callfleet"
@@ -56,7 +57,7 @@ class Platform:
         self, *arguments: Argument, stdin: str | None = None, timeout_s: float = 120
     ) -> str:
         """What kubectl prints; CommandFailedError with what it complains of."""
-        command = [required("kubectl"), *arguments]
+        command = [ensure("kubectl"), *arguments]
         return output(command, env=self.env, stdin=stdin, timeout_s=timeout_s)
 
     def get(self, *arguments: str) -> Object:
@@ -89,7 +90,9 @@ class Platform:
             f"{value}.image.tag={image.rpartition(':')[2]}"
             for value, image in zip(IMAGES.values(), self.images, strict=False)
         ]
-        flags = [word for setting in (*tags, *settings) for word in ("--set", setting)]
+        # A tag may be all digits.
+        flags = [word for setting in tags for word in ("--set-string", setting)]
+        flags += [word for setting in settings for word in ("--set", setting)]
         if more := os.environ.get("CALLFLEET_VALUES"):
             flags += ["--values", more]
         arguments: Sequence[Argument] = [
@@ -141,12 +144,12 @@ class Platform:
             time.sleep(POLL_S)
 
 
-def build_and_load() -> tuple[str, ...]:
+def build_and_load(*, pools: bool = True) -> tuple[str, ...]:
     """Build the images and put them on the nodes of our own cluster; answers their names.
 
     They are named by what they are: a changed image is another name, and so rolls out.
     """
-    built = build(list(IMAGES), "dev")
+    built = build(list(IMAGES) if pools else list(IMAGES)[:-1], "dev")
     store = Docker() if docker_answers() else Buildah()
     named = tuple(content_reference(store, image) for image in built)
     output_to_terminal([HACK / "cluster", "load-image", *named])
@@ -161,13 +164,15 @@ def output_to_terminal(arguments: Sequence[Argument]) -> None:
         raise HackError(f"{' '.join(words)} ended with status {status}")
 
 
-def bring_up(kubeconfig: Path | None) -> Platform:
-    """That cluster, or with None one of our own, with the images on it."""
+def bring_up(kubeconfig: Path | None, *, pools: bool = True) -> Platform:
+    """That cluster, or with None one of our own, with the images on it; `pools` with the engines'
+    as well.
+    """
     chosen = kubeconfig or own_cluster()
     if chosen == own_cluster():
         output_to_terminal([HACK / "cluster", "up"])
-        return Platform(chosen, build_and_load())
-    if not succeeds([required("kubectl"), "--kubeconfig", chosen, "get", "nodes"]):
+        return Platform(chosen, build_and_load(pools=pools))
+    if not succeeds([ensure("kubectl"), "--kubeconfig", chosen, "get", "nodes"]):
         raise HackError(f"{chosen} reaches no cluster; leave it out to get one made")
     say(f"using the cluster of {chosen}; CALLFLEET_VALUES may name a file that says its images")
     return Platform(chosen)

@@ -38,6 +38,7 @@ class Layout:
     service_range: str = "10.96.0.0/16"
     service_address: str = "10.96.0.1"
     admission_off: tuple[str, ...] = ()
+    feature_gates: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
@@ -136,6 +137,7 @@ def apiserver(layout: Layout, *extra: str) -> list[str]:
         f"--service-account-signing-key-file={pki / 'service-account.key'}",
         "--allow-privileged=true",
         "--profiling=false",
+        *([f"--feature-gates={','.join(layout.feature_gates)}"] if layout.feature_gates else []),
         *extra,
     ]
 

@@ -40,6 +40,7 @@ class Tool:
     aliases: tuple[str, ...] = ()
     symbols: tuple[str, ...] = ()  # set by the linker: `import/path.name=value`
     suitable: Callable[[Path], bool] | None = None  # None: PATH is never asked
+    installed_as: str = ""  # how `go install` calls it, where that is not its name
     minutes: float = 0.2
 
     @property
@@ -112,7 +113,21 @@ TOOLS = {
             "github.com/rhysd/actionlint/cmd/actionlint",
             suitable=_answers("-version"),
         ),
+        Tool(
+            "compose-spec",
+            "v2.16.2",
+            "github.com/compose-spec/compose-go/v2/cmd",
+            installed_as="cmd",
+        ),
+        Tool("certmanager", "v1.21.2", "./certmanager", minutes=6),
         Tool("kind", "v0.33.0", "sigs.k8s.io/kind", suitable=_answers("version")),
+        Tool(
+            "grpcurl",
+            "v1.9.4",
+            "github.com/fullstorydev/grpcurl/cmd/grpcurl",
+            suitable=_answers("-version"),
+            minutes=1,
+        ),
     )
 }
 
@@ -205,6 +220,8 @@ def _go_build(tool: Tool, target: Path) -> None:
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
     if done.returncode:
         raise CommandFailedError(" ".join(command), done.returncode, done.stderr)
+    if tool.installed_as:
+        (target / tool.installed_as).rename(target / tool.name)
 
 
 def _build_cache() -> Path:

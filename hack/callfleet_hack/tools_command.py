@@ -2,6 +2,7 @@
 
 import argparse
 
+from callfleet_hack import definitions
 from callfleet_hack.packages import GROUPS, ensure_packages
 from callfleet_hack.tools import TOOLS, ensure
 
@@ -16,6 +17,9 @@ def _parser() -> argparse.ArgumentParser:
     packages = commands.add_parser("packages", help="check the Debian packages of each group")
     packages.add_argument("groups", nargs="+", metavar="GROUP", help=", ".join(sorted(GROUPS)))
     packages.add_argument("--install", action="store_true", help="install what is missing, as root")
+    commands.add_parser(
+        "definitions", help="print where definitions (CRDs) of others are, for tests"
+    )
     return parser
 
 
@@ -23,6 +27,8 @@ def main() -> int:
     arguments = _parser().parse_args()
     if arguments.command == "packages":
         ensure_packages(arguments.groups, install=arguments.install)
+    elif arguments.command == "definitions":
+        print(definitions.ensure(), flush=True)
     else:
         for name in arguments.names:
             print(ensure(name), flush=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from callfleet_hack import platform as cluster
+from callfleet_hack.cluster import package_groups
 from callfleet_hack.packages import ensure_packages
 from callfleet_hack.platform import Platform
 from e2e.fleet import Fleet, numbered
@@ -28,10 +29,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def platform(pytestconfig: pytest.Config) -> Platform:
     """The cluster of KUBECONFIG, or one of our own, with the images on it."""
     named = os.environ.get("KUBECONFIG", "")
+    kubeconfig = Path(named) if named else None
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():  # it takes minutes: show the progress
-        ensure_packages(["cluster", "images", "test"], install=True)
-        return cluster.bring_up(Path(named) if named else None)
+        ensure_packages(package_groups(kubeconfig), install=True)
+        return cluster.bring_up(kubeconfig)
 
 
 @pytest.fixture(scope="session")

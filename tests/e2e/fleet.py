@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from callfleet_agent.app.address import address_toward
 from callfleet_hack.cache import REPOSITORY
 from callfleet_hack.platform import NAMESPACE, RELEASE, Platform
 
@@ -66,6 +67,33 @@ class Callers:
     def finished(self, *, within_s: float) -> CallLog:
         self.process.wait(within_s)
         return self.read()
+
+
+@dataclass
+class Talk:
+    """A softphone that is calling, and what it writes."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    wav: Path
+
+    @property
+    def text(self) -> str:
+        return self.log.read_text()
+
+    def answered_by(self, *, within_s: float) -> str:
+        """The address of the pod that answered."""
+        found = eventually(
+            lambda: re.search(r"answered by (\S+):\d+", self.text),
+            within_s=within_s,
+            what="a softphone's call is answered",
+        )
+        assert found is not None
+        return found[1]
+
+    def finished(self, *, within_s: float) -> int:
+        """Its exit status, 0 for a call that was answered and ended properly."""
+        return self.process.wait(within_s)
 
 
 @dataclass
@@ -184,12 +212,24 @@ class Fleet:
         report: Object = json.loads(done.stdout)
         return report | {"wav": wav}
 
+    def talk(self, *turns: str) -> Talk:
+        """Begin a call by our softphone, which goes on beside the test."""
+        name = f"talk-{time.monotonic_ns()}"
+        log, wav = self.scratch / f"{name}.log", self.scratch / f"{name}.wav"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [SOFTPHONE, "call", self.uri, *turns, "--record", wav], stdout=output, stderr=output
+            )
+        self.running.append(process)
+        return Talk(process, log, wav)
+
     def callers(self, count: int, *, rate: int = 10, seconds: float = 10) -> Callers:
         """sipp places `count` calls, `rate` a second, each `seconds` long."""
         log = self.scratch / f"sipp-{time.monotonic_ns()}.log"
+        here = address_toward(self.proxy)
         command = [
             "sipp", f"{self.proxy}:5060", "-s", self.number, "-sf", SCENARIOS / "caller.xml",
-            "-i", self.proxy, "-mi", self.proxy, "-m", count, "-r", rate, "-d", int(seconds * 1000),
+            "-i", here, "-mi", here, "-m", count, "-r", rate, "-d", int(seconds * 1000),
             "-trace_logs", "-log_file", log, "-nostdin", "-timeout", 120, "-timeout_error",
             "-recv_timeout", 40_000,
         ]  # fmt: skip

@@ -47,10 +47,20 @@ def test_a_caller_who_interrupts_is_listened_to(fleet: Fleet) -> None:
     fleet.apply()
     fleet.ready()
 
-    report = fleet.call("--barge-in", "1.0", *QUESTION, *CUSTOMER)
+    number, card = CUSTOMER[:2], CUSTOMER[2:]
+    report = fleet.call("--barge-in", "1.0", *QUESTION, *number, "--barge-in", "0.5", *card)
 
-    first = report["turns"][0]
-    assert first["interrupted_ms"] < 1_500  # the welcome stopped under the caller's words
+    asked, identified, proven = report["turns"]
+    assert asked["interrupted_ms"] is not None
+    assert asked["interrupted_ms"] < 1_500  # the welcome stopped under the caller's words
+    assert identified["interrupted_ms"] is None
+    # The question for the proof stops under its keys, and who it is for is still known.
+    assert proven["interrupted_ms"] is not None
+    assert proven["interrupted_ms"] < 600
+    assert "customer number" in " ".join(asked["heard"])
+    assert "customer number" not in " ".join([*identified["heard"], *proven["heard"]])
+    assert "your card was shipped" in " ".join(proven["heard"])
+    assert report["outcome"] == "ok"
     assert recognise_status(report["wav"]) == "shipped"
 
 

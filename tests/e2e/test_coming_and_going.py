@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from callfleet_agent.app.recognise import recognise_status
 from callfleet_hack.platform import NAMESPACE, RELEASE
-from e2e.fleet import Fleet, Object, eventually
+from e2e.fleet import CUSTOMER, Fleet, Object, eventually
 
 GATE = "callfleet.io/in-dispatcher"
 
@@ -65,9 +66,14 @@ def test_deleting_a_pod_gracefully_drops_no_call(fleet: Fleet) -> None:
 def test_a_pod_that_dies_during_twenty_calls_hurts_no_other(fleet: Fleet) -> None:
     fleet.apply(replicas=2)
     pods = fleet.have_ready(2)
+    # Beside sipp, whose calls are without sound, somebody talks with the pod that stays.
+    talk = fleet.talk("--say", "where is my credit card", *CUSTOMER)
+    place = talk.answered_by(within_s=30)
+    survivor, victim = sorted(pods, key=lambda pod: ip_of(pod) != place)
+    assert ip_of(survivor) == place
     callers = fleet.callers(20, rate=10, seconds=12)
     eventually(lambda: len(callers.read().answered) == 20, within_s=15, what="20 calls")
-    victim, survivor = pods
+    assert talk.process.poll() is None
 
     fleet.platform.kubectl(
         "-n", fleet.namespace, "delete", "pod", victim["metadata"]["name"],
@@ -79,6 +85,9 @@ def test_a_pod_that_dies_during_twenty_calls_hurts_no_other(fleet: Fleet) -> Non
     assert len(elsewhere) + len(calls.on(ip_of(victim))) == 20
     assert elsewhere
     assert elsewhere <= set(calls.completed)
+    assert talk.finished(within_s=120) == 0, talk.text
+    assert ", 0 packets lost (0.0 %)" in talk.text
+    assert recognise_status(talk.wav) == "shipped"
     fleet.have_ready(2)
 
 

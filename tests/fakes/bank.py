@@ -1,10 +1,15 @@
 """A bank that really listens: the demonstration bank with faults that a test can set."""
 
 import asyncio
+import base64
 import itertools
+import secrets
+import ssl
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Any
+from urllib.parse import unquote_plus
 
 from aiohttp import web
 
@@ -45,27 +50,90 @@ class Fault:
         return cls("malformed", 0, times)
 
 
+@dataclass(slots=True)
+class FakeTokens:
+    """An authorization server (RFC 6749, 4.4): one client, and tokens that can be withdrawn. With
+    no secret the client is known by its certificate (RFC 8705). `answer` in place of a token."""
+
+    client: str = "card-line"
+    secret: str | None = "s3cret/+:"
+    life: object = 300
+    scope: str = ""
+    good: set[str] = field(default_factory=set)
+    given: int = 0
+    delay_s: float = 0.0
+    answer: tuple[int, object] | None = None
+
+    async def token(self, request: web.Request) -> web.Response:
+        """POST /oauth2/token."""
+        await asyncio.sleep(self.delay_s)
+        form = await request.post()
+        if self.answer is not None:
+            return web.json_response(self.answer[1], status=self.answer[0])
+        if form.get("grant_type") != "client_credentials" or form.get("scope", "") != self.scope:
+            return web.json_response({"error": "invalid_request"}, status=400)
+        if self._client_of(request, form) != (self.client, self.secret):
+            return web.json_response({"error": "invalid_client"}, status=401)
+        text = secrets.token_urlsafe(24)
+        self.good.add(text)
+        self.given += 1
+        told = {"access_token": text, "token_type": "Bearer", "expires_in": self.life}
+        return web.json_response({name: said for name, said in told.items() if said is not None})
+
+    def _client_of(self, request: web.Request, form: Any) -> tuple[str, str | None]:
+        if self.secret is None:
+            assert request.transport is not None
+            shown = request.transport.get_extra_info("peercert")
+            return (str(form.get("client_id")) if shown else "", None)
+        kind, _, text = request.headers.get("Authorization", "").partition(" ")
+        shown_text = base64.b64decode(text).decode() if kind == "Basic" else ""
+        name, _, secret = shown_text.partition(":")
+        return unquote_plus(name), unquote_plus(secret)
+
+    def knows(self, request: web.Request) -> bool:
+        """Whether the request carries a token that is good."""
+        return request.headers.get("Authorization", "").removeprefix("Bearer ") in self.good
+
+
+Look = Callable[[str, str, Any, bytes, int, bytes], None]
+"""Method, path, headers and body of a request; status and body of its answer."""
+
+
 class FakeBank:
-    """`async with FakeBank() as bank:` then `bank.url`; set `bank.fault`, look at `bank.state`."""
+    """`async with FakeBank() as bank:` then `bank.url`; set `bank.fault`, look at `bank.state`.
+
+    With `tokens` it wants one of theirs, and gives them at `/oauth2/token`; with `tls` it is https;
+    `looker` is shown what goes in and out. docs/reference/bank-openapi.yaml describes it.
+    """
 
     def __init__(
-        self, customers: Iterable[DemoCustomer] = DEMO_CUSTOMERS, *, token: str | None = None
+        self,
+        customers: Iterable[DemoCustomer] = DEMO_CUSTOMERS,
+        *,
+        token: str | None = None,
+        tokens: FakeTokens | None = None,
+        tls: ssl.SSLContext | None = None,
+        looker: Look | None = None,
     ) -> None:
         self.state = DemoBank(list(customers), token, self._disturbed)
         self.fault: Fault | None = None
         self.requests: list[str] = []
         self.url = ""
+        self._tokens = tokens
+        self._tls = tls
+        self._looker = looker
         self._runner: web.AppRunner | None = None
         self._disturbances = itertools.count(1)
 
     async def __aenter__(self) -> "FakeBank":
-        self._runner = web.AppRunner(
-            self.state.application(), access_log=None, shutdown_timeout=0.1
-        )
+        application = self.state.application()
+        if self._tokens is not None:
+            application.router.add_post("/oauth2/token", self._tokens.token)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._tls).start()
         host, port = self._runner.addresses[0][:2]
-        self.url = f"http://{host}:{port}"
+        self.url = f"http://{host}:{port}" if self._tls is None else f"https://localhost:{port}"
         return self
 
     async def __aexit__(
@@ -83,7 +151,24 @@ class FakeBank:
     async def _disturbed(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
+        body = await request.read()
+        answer = await self._answered(request, handler)
+        if self._looker is not None and isinstance(answer, web.Response):
+            told = answer.body if isinstance(answer.body, bytes) else b""
+            self._looker(
+                request.method, request.path_qs, request.headers, body, answer.status, told
+            )
+        return answer
+
+    async def _answered(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
         self.requests.append(f"{request.method} {request.path}")
+        if self._tokens is not None:
+            if request.path == "/oauth2/token":
+                return await handler(request)
+            if not self._tokens.knows(request):
+                return web.json_response({"error": "unauthorized"}, status=401)
         fault = self.fault
         if fault is None:
             return await handler(request)

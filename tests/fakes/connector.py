@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from callfleet_agent.app.worker_process import OsWorker
 from callfleet_operator.model import load_voice_agent
 
 LOOPBACK = "127.0.0.1"
+_DGRAM = socket.SOCK_DGRAM
 TESTS = Path(__file__).parent.parent
 
 
@@ -33,7 +35,7 @@ def settings(**spec: Any) -> AgentSettings:
             "spec": {"banking": {"url": "http://127.0.0.1:9"}, **spec},
         }
     )
-    first = random.randrange(35000, 55000, 2)
+    first = _first_port()
     return AgentSettings(
         agent=agent,
         worker_file=Path("/nowhere"),
@@ -51,6 +53,20 @@ def settings(**spec: Any) -> AgentSettings:
     )
 
 
+def _first_port() -> int:
+    """An even port that is free, with the next: below those that the system gives to whoever asks
+    for any, so that nobody takes it before it is used."""
+    while True:
+        first = random.randrange(16_000, 32_000, 2)
+        with socket.socket(type=_DGRAM) as rtp, socket.socket(type=_DGRAM) as rtcp:
+            try:
+                rtp.bind((LOOPBACK, first))
+                rtcp.bind((LOOPBACK, first + 1))
+            except OSError:
+                continue
+            return first
+
+
 def with_ports(given: AgentSettings, pairs: int) -> AgentSettings:
     """The same agent with so few pairs of RTP ports."""
     listen = given.listen
@@ -62,16 +78,21 @@ async def running(
     given: AgentSettings | None = None,
     rtp_pairs: int | None = None,
     worker_arguments: Sequence[str] = (),
+    program: Sequence[str] = ("fakes.worker",),
+    may_start: asyncio.Event | None = None,
 ) -> AsyncIterator[Connector]:
-    """A connector that takes calls; at the end it is stopped at once."""
+    """A connector that takes calls; at the end it is stopped at once. `program`: another worker.
+    While `may_start` is not set no worker is started."""
     with TemporaryDirectory() as folder:
 
         async def start(number: int) -> OsWorker:
+            if may_start is not None:
+                await may_start.wait()
             socket = Path(folder) / f"{number}.sock"
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "fakes.worker",
+                *program,
                 "--socket",
                 str(socket),
                 *worker_arguments,

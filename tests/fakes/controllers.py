@@ -147,7 +147,7 @@ class FakeControllers:
                 "metadata": {
                     "namespace": deployment["metadata"]["namespace"],
                     "name": name,
-                    "labels": deployment["spec"]["template"]["metadata"]["labels"],
+                    **deployment["spec"]["template"]["metadata"],
                     "ownerReferences": [{"uid": deployment["metadata"]["uid"]}],
                 },
                 "spec": {"nodeName": "node-1"},

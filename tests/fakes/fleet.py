@@ -13,15 +13,21 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from callfleet_operator.identity.authority import make_authority
+from callfleet_operator.identity.lifetimes import Lifetimes
+from callfleet_operator.identity.tokens import KeyRing
 from callfleet_operator.kube.cache import CacheSet
-from callfleet_operator.kube.certificates import Authority, Issuer, make_ca
+from callfleet_operator.kube.cert_manager import CertificateIssuer
+from callfleet_operator.kube.certificates import Issuer
 from callfleet_operator.kube.client import Selection
 from callfleet_operator.kube.fenced import FencedWriter
 from callfleet_operator.kube.lease import Lease, LeaseTerms
 from callfleet_operator.kube.projection import projection_of
 from callfleet_operator.kube.reflector import Reflector, run_all
+from callfleet_operator.kube.tokens import Minter
 from callfleet_operator.kube.watched import WATCHED
 from callfleet_operator.model import OperatorSettings, ProviderPool
+from callfleet_operator.ports.certificates import LeafIssuer
 from callfleet_operator.ports.events import EventType
 from callfleet_operator.ports.kinds import POD, PROVIDER_POOL, VOICE_AGENT, Manifest
 from callfleet_operator.ports.kube import Change, Ref
@@ -34,7 +40,8 @@ from fakes.proxy import FakeProxy
 from fakes.virtual_time import FakeClock
 
 NAMESPACE = "bank"
-_CA = make_ca("callfleet", 1_800_000_000.0)
+_CA = make_authority("callfleet", Lifetimes(), 1_800_000_000.0)
+_KEYS = KeyRing().tended(Lifetimes(), 1_700_000_000.0)
 
 
 @dataclass
@@ -59,7 +66,9 @@ class FakeProbe:
     told: Figures | None = None
     loaded: Progress | None = None
 
-    async def probe(self, pool: ProviderPool, key: str | None) -> ProbeOutcome:
+    async def probe(
+        self, pool: ProviderPool, key: str | None, ca: str | None = None
+    ) -> ProbeOutcome:
         self.keys.append(key)
         return self.outcome
 
@@ -176,6 +185,12 @@ class FakeFleet:
         self.operators.append(operator)
         return operator
 
+    def _issuer(self) -> LeafIssuer:
+        identities = self.settings.identities
+        if identities.cert_manager is not None:
+            return CertificateIssuer(identities.cert_manager, identities.lifetimes)
+        return Issuer(_CA, self.clock, identities.lifetimes)
+
     def make_pods(self) -> FakePods:
         """The link to the pods of a new operator process."""
         return FakePods(calls=self.calls)
@@ -197,7 +212,8 @@ class FakeFleet:
                 events=self.events,
                 proxies={self.proxy.name: self.proxy},
                 links=operator.pods,
-                issuer=Issuer(Authority(_CA, _CA.certificate), self.clock),
+                issuer=self._issuer(),
+                tokens=Minter(_KEYS, "callfleet", self.clock, self.settings.identities.lifetimes),
                 probe=self.probe,
                 settings=self.settings,
                 epoch=epoch,

@@ -52,6 +52,7 @@ class FakeLine:
         voice: str = "en-gb",
         speed: float = 1.0,
         echo: tuple[int, float] | None = None,
+        noise_dbfs: float = -60.0,
     ) -> None:
         self.call = call or uuid4()
         self.context = context
@@ -70,7 +71,7 @@ class FakeLine:
         self._speed = speed
         self._echo = echo
         self._voice = EspeakSynthesiser(voice, 150)
-        self._noise = NoiseFloor(random.Random(1), dbfs=-60.0)
+        self._noise = NoiseFloor(random.Random(1), dbfs=noise_dbfs)
         self._saying: deque[Pcm8k] = deque()
         self._queue = Pcm8k(b"")
         self._epoch = 0
@@ -104,6 +105,11 @@ class FakeLine:
         await asyncio.gather(self._clock, return_exceptions=True)
         self._link.hangup("caller-hung-up")
         await self._link.closed()
+
+    @property
+    def ticks(self) -> int:
+        """How many ticks of the line there were."""
+        return self._position // FRAME_SAMPLES
 
     @property
     def states(self) -> list[str]:

@@ -6,6 +6,7 @@ ElevenLabs. The shapes are those of their API references, with made-up content.
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Self
@@ -58,7 +59,7 @@ class Trouble:
 
 class _Server:
     """`async with … as server:` then `server.url`; set `trouble` and `first_s`, look at
-    `requests`."""
+    `requests`. With `tls` set before, it is https."""
 
     def __init__(self) -> None:
         self.trouble: Trouble | None = None
@@ -66,21 +67,39 @@ class _Server:
         self.gap_s = 0.0
         self.key: str | None = None
         self.requests: list[dict[str, Any]] = []
+        self.listed = 0  # how often its models were asked for
+        self.callers: set[Any] = set()  # addresses; a kept connection keeps its own
+        self.abandoned = 0  # requests that were given up while they were answered
+        self.was_left = asyncio.Event()
         self.url = ""
+        self.tls: ssl.SSLContext | None = None
         self._stalling = asyncio.Event()
         self._runner: web.AppRunner | None = None
 
     def _application(self) -> web.Application:
         raise NotImplementedError
 
+    async def _models(self, request: web.Request) -> web.StreamResponse:
+        self.listed += 1
+        self._called_by(request)
+        if self.key is not None and not self._has_key(request):
+            return _error(401)
+        return web.json_response({"object": "list", "data": [{"id": "made-up"}] * 200})
+
+    def _called_by(self, request: web.Request) -> None:
+        assert request.transport is not None
+        self.callers.add(request.transport.get_extra_info("peername"))
+
     async def __aenter__(self) -> Self:
+        application = self._application()
+        application.router.add_get("/v1/models", self._models)
         self._runner = web.AppRunner(
-            self._application(), access_log=None, shutdown_timeout=0.1, handler_cancellation=True
+            application, access_log=None, shutdown_timeout=0.1, handler_cancellation=True
         )
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self.tls).start()
         host, port = self._runner.addresses[0][:2]
-        self.url = f"http://{host}:{port}"
+        self.url = f"{'http' if self.tls is None else 'https'}://{host}:{port}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -97,6 +116,7 @@ class _Server:
             await runner.cleanup()
 
     async def _refusal(self, request: web.Request) -> web.StreamResponse | None:
+        self._called_by(request)
         if self.first_s:
             await asyncio.sleep(self.first_s)
         trouble = self.trouble
@@ -112,6 +132,16 @@ class _Server:
         return request.headers.get("Authorization") == f"Bearer {self.key}"
 
     async def _stream(
+        self, request: web.Request, content_type: str, pieces: list[bytes]
+    ) -> web.StreamResponse:
+        try:
+            return await self._streamed(request, content_type, pieces)
+        except (asyncio.CancelledError, ConnectionError):
+            self.abandoned += 1
+            self.was_left.set()
+            raise
+
+    async def _streamed(
         self, request: web.Request, content_type: str, pieces: list[bytes]
     ) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": content_type})
@@ -135,12 +165,16 @@ class _Server:
 
 
 class FakeOpenAI(_Server):
-    """`answers` are spoken by the model in turn, word by word; `heard` is what it transcribes."""
+    """`answers` are spoken by the model in turn, word by word; `heard` is what it transcribes.
+    `calls` are tool calls of the protocol (name and arguments) that it makes instead; `finish`
+    says why an answer ends."""
 
     def __init__(self, *answers: str, heard: str = "where is my credit card") -> None:
         super().__init__()
         self.answers = list(answers) or ["Your card is on its way."]
         self.heard = heard
+        self.calls: list[tuple[str, str]] = []
+        self.finish = "stop"
         self.speech = sine(0.5, 24000)
 
     @property
@@ -161,20 +195,29 @@ class FakeOpenAI(_Server):
             return refusal
         if self.trouble is not None and self.trouble.kind == "garbage":
             return await self._stream(request, "text/event-stream", [b"data: {]\n\n"])
-        answer = self.answers[min(len(self.requests), len(self.answers)) - 1]
-        words = answer.split(" ")
+        answer = self._answer(self.requests[-1])
+        words = answer.split(" ") if answer else []
         deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
         deltas += [{"content": f" {word}" if n else word} for n, word in enumerate(words)]
+        deltas += [delta for n, call in enumerate(self.calls) for delta in _call_in_pieces(n, call)]
         events = [_event(_chunk(delta)) for delta in deltas]
-        events += [_event(_chunk({}, "stop")), b"data: [DONE]\n\n"]
+        finish = "tool_calls" if self.calls else self.finish
+        events += [_event(_chunk({}, finish)), b"data: [DONE]\n\n"]
         return await self._stream(request, "text/event-stream; charset=utf-8", events)
+
+    def _answer(self, _: dict[str, Any]) -> str:
+        """What is said to a request."""
+        if self.calls:
+            return ""
+        return self.answers[min(len(self.requests), len(self.answers)) - 1]
 
     async def _transcribe(self, request: web.Request) -> web.StreamResponse:
         form = await request.post()
         file = form["file"]
         assert isinstance(file, web.FileField)
         fields = {name: value for name, value in form.items() if isinstance(value, str)}
-        self.requests.append({**fields, "file": file.file.read()})
+        with file.file:
+            self.requests.append({**fields, "file": file.file.read()})
         if (refusal := await self._refusal(request)) is not None:
             return refusal
         if self.trouble is not None and self.trouble.kind == "garbage":
@@ -222,6 +265,18 @@ def sine(seconds: float, rate: int, hertz: float = 440.0) -> bytes:
 def _cut(sound: bytes) -> list[bytes]:
     """Pieces of an odd number of bytes, as a network cuts them."""
     return [sound[start : start + 3333] for start in range(0, len(sound), 3333)]
+
+
+def _call_in_pieces(index: int, call: tuple[str, str]) -> list[dict[str, Any]]:
+    """A tool call as it is streamed: its name first, its arguments in pieces."""
+    name, arguments = call
+    middle = len(arguments) // 2
+    first = {"index": index, "id": f"call_{index}", "type": "function"}
+    return [
+        {"tool_calls": [{**first, "function": {"name": name, "arguments": ""}}]},
+        {"tool_calls": [{"index": index, "function": {"arguments": arguments[:middle]}}]},
+        {"tool_calls": [{"index": index, "function": {"arguments": arguments[middle:]}}]},
+    ]
 
 
 def _chunk(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:

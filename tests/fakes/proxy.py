@@ -164,12 +164,14 @@ class FakeProxy:
             )
             for uid, found in outcomes.items()
         }
-        good = seen.complete and not any(found.problem for found in outcomes.values())
+        problems = [found.problem for found in outcomes.values() if found.problem is not None]
+        good = seen.complete and not any(problem.keeps_rows_out for problem in problems)
         return SyncOutcome(
             outcomes,
             seen.instances,
             in_sync=good,
             look_again_s=seen.look_again_s,
+            beside=seen.beside,
         )
 
     async def observe(self) -> Observation:
@@ -223,8 +225,12 @@ class FakeProxy:
             set_id,
             tuple(number for number in agent.numbers if number not in refused),
             refused,
-            problem=AgentProblem.FOREIGN_ROW if foreign else None,
+            problem=AgentProblem.FOREIGN_ROW if foreign else self._beside(set_id),
         )
+
+    def _beside(self, set_id: int) -> AgentProblem | None:
+        strange = any(held == set_id and not row.owner for (held, _), row in self.rows.items())
+        return AgentProblem.FOREIGN_ROW_BESIDE if strange else None
 
     def _allocate(self) -> int | None:
         taken = {*self.sets.values(), *(set_id for set_id, _ in self.rows)}
@@ -305,6 +311,15 @@ class FakeProxy:
             agents_seen,
             {endpoint: instance.fault for endpoint, instance in self.instances.items()},
             self._look_again(agents_seen),
+            {
+                uid: {
+                    uri: self._seen("", uri)
+                    for instance in self.instances.values()
+                    for (held, uri), memory in instance.rows.items()
+                    if held == set_id and not memory.row.owner
+                }
+                for uid, set_id in self.sets.items()
+            },
         )
 
     def _seen(self, uid: str, uri: str) -> SeenState:

@@ -95,6 +95,7 @@ class FakePod:
     limit_s: float = 15.0
     _calls: set[str] = field(default_factory=set)
     _last: tuple[Message, Address] | None = None
+    target: str = ""  # where the caller of the last call said last to be
     _waiting: "asyncio.Future[Message] | None" = None
     _invited: asyncio.Event = field(default_factory=asyncio.Event)
     _transport: asyncio.DatagramTransport | None = None
@@ -116,17 +117,19 @@ class FakePod:
             self._invited.clear()
             await self._invited.wait()
 
-    async def ask_back(self, method: str, target: str = "") -> Message:
+    async def ask_back(self, method: str, target: str = "", *, translated: bool = False) -> Message:
         """A request inside the last call, along its recorded route, and its final response.
 
-        `target` is where the caller is by now; by default where he said to be."""
+        `target` is where the caller is by now; by default where he said last to be. `translated`:
+        it leaves from another address than the pod's own."""
         assert self._last is not None
         assert self._transport is not None
         invite, proxy = self._last
-        target = target or invite.get("contact").strip("<>")
+        target = target or self.target
         branch = f"z9hG4bK{secrets.token_hex(8)}"
+        at = f"{self.address[0]}:{self.address[1]}"
         headers = [
-            ("via", f"SIP/2.0/UDP {self.address[0]}:{self.address[1]};branch={branch}"),
+            ("via", f"SIP/2.0/UDP {at};branch={branch};rport"),
             ("route", ", ".join(invite.all("record-route"))),
             ("from", f"{invite.get('to')};tag=pod"),
             ("to", invite.get("from")),
@@ -137,9 +140,14 @@ class FakePod:
         ]
         self._waiting = asyncio.get_running_loop().create_future()
         request = Message(f"{method} {target} SIP/2.0", tuple(headers))
-        self._transport.sendto(request.encode(), proxy)
-        async with asyncio.timeout(self.limit_s):
-            return await self._waiting
+        way = await _listen(("127.0.0.1", 0), self._receive) if translated else self._transport
+        way.sendto(request.encode(), proxy)
+        try:
+            async with asyncio.timeout(self.limit_s):
+                return await self._waiting
+        finally:
+            if translated:
+                way.close()
 
     def _receive(self, request: Message, source: Address) -> None:
         if self.dead or self._transport is None or request.method == "ACK":
@@ -149,7 +157,9 @@ class FakePod:
                 self._waiting.set_result(request)
             return
         if request.method == "INVITE":
-            self._last = request, source
+            if self._last is None or self._last[0].get("call-id") != request.get("call-id"):
+                self._last = request, source
+            self.target = request.get("contact").strip("<>")
         for status, reason in self._answers(request):
             self._transport.sendto(self._response(request, status, reason).encode(), source)
 
@@ -194,6 +204,8 @@ class FakeCaller:
     proxy: Address
     limit_s: float = 15.0
     byes: list[str] = field(default_factory=list)
+    named: list[str] = field(default_factory=list)  # the Request-URI of every request to it
+    contact: str = ""  # what it says where it is, when that is not where it is
     _transport: asyncio.DatagramTransport | None = None
     _waiting: dict[str, "asyncio.Future[Message]"] = field(default_factory=dict)
 
@@ -223,19 +235,25 @@ class FakeCaller:
         invite = replace(invite, body=offer)
         answer = await self._transact(invite)
         if answer.status < 300:
-            routes = [("route", value) for value in reversed(answer.all("record-route"))]
-            target = answer.get("contact").strip("<>")
-            more = [("to", answer.get("to")), *routes]
-            self._send(self._request("ACK", target, call_id, 1, more))
+            self._send(self._in_dialog("ACK", answer, 1))
             if hang_up:
-                bye = self._request("BYE", target, call_id, 2, more)
-                ended = await self._transact(bye)
-                assert ended.status == 200, ended.first
+                await self.hang_up(answer)
         else:
             branch = invite.get("via").rpartition("branch=")[2]
             more = [("to", answer.get("to"))]
             self._send(self._request("ACK", f"sip:{number}@{self._at}", call_id, 1, more, branch))
         return answer
+
+    async def hang_up(self, answer: Message) -> None:
+        """End the call that this answer began."""
+        ended = await self._transact(self._in_dialog("BYE", answer, 2))
+        assert ended.status == 200, ended.first
+
+    def _in_dialog(self, method: str, answer: Message, number: int) -> Message:
+        routes = [("route", value) for value in reversed(answer.all("record-route"))]
+        more = [("to", answer.get("to")), *routes]
+        target = answer.get("contact").strip("<>")
+        return self._request(method, target, answer.get("call-id"), number, more)
 
     async def ask(self, method: str, target: str, more: list[tuple[str, str]]) -> Message:
         """One request of any kind and its final response."""
@@ -275,10 +293,12 @@ class FakeCaller:
     def _answer(self, request: Message, source: Address) -> None:
         if request.method == "ACK" or self._transport is None:
             return
+        self.named.append(request.first.split(" ")[1])
         if request.method == "BYE":
             self.byes.append(request.get("call-id"))
         copied = tuple(header for header in request.headers if header[0] in _COPIED)
-        self._transport.sendto(Message("SIP/2.0 200 OK", copied).encode(), source)
+        told = (*copied, ("contact", f"<{self.contact or self.uri}>"))
+        self._transport.sendto(Message("SIP/2.0 200 OK", told).encode(), source)
 
     def _send(self, message: Message) -> None:
         assert self._transport is not None
@@ -301,7 +321,7 @@ class FakeCaller:
             ("from", f"<sip:caller@{host}:{port}>;tag={call_id}"),
             ("call-id", call_id),
             ("cseq", f"{number} {method}"),
-            ("contact", f"<sip:caller@{host}:{port}>"),
+            ("contact", f"<{self.contact or self.uri}>"),
             ("max-forwards", "70"),
             ("to", f"<{target}>"),
         ]

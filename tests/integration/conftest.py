@@ -15,7 +15,9 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -29,6 +31,50 @@ from callfleet_hack.control_plane import ControlPlane, control_plane
 from proxy_rigs import installed, make_rig, rig  # noqa: F401
 
 START_WITHIN_S = 60.0
+NICENESS = os.getpriority(os.PRIO_PROCESS, 0)
+LESS_URGENT = 5  # as workers are less urgent than their connector
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file belongs to one worker, and those with spoken tests to two: conversations that are held
+    at once hear each other's load. What is slow comes first, so that the last worker is not left
+    alone with it."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    spoken = {item.path: 0 for item in items if item.get_closest_marker("spoken")}
+    spoken = {path: turn % 2 for turn, path in enumerate(sorted(spoken, key=slow.__getitem__))}
+    items.sort(key=lambda item: (item.path not in spoken, spoken.get(item.path), -slow[item.path]))
+    for item in items:
+        of_two = spoken.get(item.path)
+        group = item.path.name if of_two is None else f"spoken-{of_two}"
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+class Telling:
+    """Names what failed at once: the whole report comes a quarter of an hour later."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        if report.failed and terminal is not None:
+            terminal.write_line(f" {report.when} of {report.nodeid} failed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Telling(config))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Conversations go before what is beside them and in no hurry, as far as that is allowed: only
+    root may take urgency back."""
+    is_talk = item.get_closest_marker("spoken") or item.path.parent.name == "recorded"
+    if os.geteuid() == 0:
+        more = 0 if is_talk else LESS_URGENT
+        os.setpriority(os.PRIO_PROCESS, 0, min(19, NICENESS + more))
+    return (yield)
 
 
 def free_port() -> int:
@@ -55,7 +101,9 @@ def kubernetes_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Con
     """kube-apiserver and etcd, without controllers: nothing reconciles but what is tested."""
     if not list(tools_dir().glob("kubernetes-*/kubernetes")):
         pytest.skip("the Kubernetes servers are not built here; run hack/tools kubernetes")
-    with control_plane(tmp_path_factory.mktemp("control-plane")) as running:
+    # On by default from Kubernetes 1.35 on, as pools take it.
+    gates = ("ImageVolume=true",)
+    with control_plane(tmp_path_factory.mktemp("control-plane"), feature_gates=gates) as running:
         yield running
 
 
@@ -223,17 +271,33 @@ def database_numbers() -> Iterator[int]:
     return count(1)
 
 
+@contextmanager
+def fresh_database(running: PostgresServer, numbers: Iterator[int]) -> Iterator[PostgresDatabase]:
+    """It is dropped at the end, whoever is still connected."""
+    database = PostgresDatabase(running, f"test_{next(numbers)}")
+    run_sql(running, f"CREATE DATABASE {database.name}")
+    try:
+        yield database
+    finally:
+        run_sql(running, f"DROP DATABASE IF EXISTS {database.name} WITH (FORCE)")
+
+
 @pytest.fixture
 def postgres(
     postgres_server: PostgresServer, database_numbers: Iterator[int]
 ) -> Iterator[PostgresDatabase]:
-    """A fresh database; it is dropped after the test, whoever is still connected."""
-    database = PostgresDatabase(postgres_server, f"test_{next(database_numbers)}")
-    run_sql(postgres_server, f"CREATE DATABASE {database.name}")
-    try:
+    """A fresh database of one test."""
+    with fresh_database(postgres_server, database_numbers) as database:
         yield database
-    finally:
-        run_sql(postgres_server, f"DROP DATABASE IF EXISTS {database.name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="module")
+def module_postgres(
+    postgres_server: PostgresServer, database_numbers: Iterator[int]
+) -> Iterator[PostgresDatabase]:
+    """A fresh database of one file's tests."""
+    with fresh_database(postgres_server, database_numbers) as database:
+        yield database
 
 
 def run_sql(running: PostgresServer, statement: str) -> None:

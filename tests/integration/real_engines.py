@@ -19,6 +19,8 @@ from callfleet_agent.app.settings import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
+# A program that runs so dies with whoever started it, by whatever signal.
+TIED = ("setpriv", "--pdeathsig", "KILL")
 
 
 @cache
@@ -37,10 +39,10 @@ def python_of(name: str) -> Path:
     return engines() / name / "bin" / "python"
 
 
-def tiny_model(kind: str, folder: Path) -> Path:
-    """A model of a few kilobytes."""
-    python = python_of("piper" if kind == "piper" else "recognition")
-    command = [str(python), str(ROOT / "tests" / "tiny_models.py"), kind, str(folder)]
+def tiny_model(kind: str, folder: Path, *sentences: str) -> Path:
+    """A model of a few kilobytes; of `recordings`, for sentences, a few megabytes."""
+    python = python_of("piper" if kind in {"piper", "recordings"} else "recognition")
+    command = [str(python), str(ROOT / "tests" / "tiny_models.py"), kind, str(folder), *sentences]
     subprocess.run(command, check=True, timeout=60)
     return folder
 
@@ -70,7 +72,7 @@ async def serving(*arguments: str, limit_s: float = 60) -> AsyncIterator[EngineP
     # Our own packages come from this environment, the engines' from theirs.
     path = os.pathsep.join([*site.getsitepackages(), *(p for p in sys.path if "/src" in p)])
     process = await asyncio.create_subprocess_exec(
-        str(python_of("recognition")), "-m", "callfleet_agent.main", "serve", *arguments,
+        *TIED, str(python_of("recognition")), "-m", "callfleet_agent.main", "serve", *arguments,
         "--listen", f"{LOOPBACK}:{port}", "--http", f"{LOOPBACK}:{http_port}",
         env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
         stderr=asyncio.subprocess.PIPE,

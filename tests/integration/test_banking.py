@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -66,14 +67,35 @@ async def bank(fake: FakeBank, now: Now) -> AsyncIterator[HttpBank]:
 
 
 def credential(
-    text: str = "4271", *, key: UUID | None = None, **whose: str
+    text: str = "4271",
+    *,
+    key: UUID | None = None,
+    customer_number: str | None = None,
+    caller_id: str | None = None,
 ) -> AuthenticationRequest:
     return AuthenticationRequest(
         idempotency_key=key or uuid4(),
         method="card-last-four",
         credential=text,
-        **(whose or {"customer_number": "200417"}),
+        customer_number=customer_number or (None if caller_id else "200417"),
+        caller_id=caller_id,
     )
+
+
+CODE = "one-time-code"
+
+
+def proven_by(
+    method: str, text: str | None, customer_number: str = "200417"
+) -> AuthenticationRequest:
+    return AuthenticationRequest(
+        idempotency_key=uuid4(), method=method, credential=text, customer_number=customer_number
+    )
+
+
+def code_proofs(number: str) -> list[AuthenticationRequest]:
+    """A code is asked for and guessed at four times."""
+    return [proven_by(CODE, one, number) for one in (None, "x", "x", "x", "x")]
 
 
 class TestContract:
@@ -107,6 +129,106 @@ class TestContract:
         for _ in range(3):
             await bank.authenticate_customer(credential("0000", key=key))
         assert fake.state.failures == {"c-1001": 1}
+
+    async def test_a_date_of_birth_is_compared_with_the_customers(self, bank: HttpBank) -> None:
+        right = await bank.authenticate_customer(proven_by("date-of-birth", "1984-03-12"))
+        wrong = await bank.authenticate_customer(proven_by("date-of-birth", "1984-03-13"))
+        assert (right.status, right.customer_id) == (AuthenticationStatus.VERIFIED, "c-1001")
+        assert wrong.status is AuthenticationStatus.REFUSED
+
+    @pytest.mark.parametrize("method", ["card-last-four", "pin", "date-of-birth"])
+    async def test_no_method_is_proved_with_the_credential_of_another(
+        self, bank: HttpBank, fake: FakeBank, method: str
+    ) -> None:
+        [customer, *_] = fake.state.customers
+        given = replace(customer, last_four="1111", pin="2222", birth="1984-03-12")
+        fake.state.customers[:] = [given]
+        proofs = {"card-last-four": "1111", "pin": "2222", "date-of-birth": "1984-03-12"}
+        for whose, credential_of in proofs.items():
+            found = await bank.authenticate_customer(proven_by(method, credential_of))
+            verified = found.status is AuthenticationStatus.VERIFIED
+            assert verified is (whose == method)
+
+    async def test_a_customer_without_a_date_of_birth_has_none_that_is_right(
+        self, bank: HttpBank, fake: FakeBank
+    ) -> None:
+        fake.state.customers[:] = [replace(fake.state.customers[0], birth="")]
+        found = await bank.authenticate_customer(proven_by("date-of-birth", ""))
+        assert found.status is AuthenticationStatus.REFUSED
+
+    async def test_a_code_is_sent_and_good_once(self, bank: HttpBank, fake: FakeBank) -> None:
+        sent = await bank.authenticate_customer(proven_by(CODE, None))
+        assert (sent.status, sent.expires_in_s) == (AuthenticationStatus.PENDING, 300)
+        [(phone, code)] = fake.state.outbox
+        assert phone == "+15550123"
+        wrong = f"{(int(code) + 1) % 1_000_000:06}"
+        tried = [await bank.authenticate_customer(proven_by(CODE, one))
+                 for one in (wrong, code, code)]  # fmt: skip
+        assert [one.status for one in tried] == [
+            AuthenticationStatus.REFUSED, AuthenticationStatus.VERIFIED,
+            AuthenticationStatus.EXPIRED,
+        ]  # fmt: skip
+
+    async def test_one_key_sends_one_code_also_when_the_answer_was_lost(
+        self, bank: HttpBank, fake: FakeBank
+    ) -> None:
+        wish = proven_by(CODE, None)
+        fake.fault = Fault.lost_answer(times=1)
+        with pytest.raises(BankUnavailableError):
+            await bank.authenticate_customer(wish)
+        again = await bank.authenticate_customer(wish)
+        assert (again.status, len(fake.state.outbox)) == (AuthenticationStatus.PENDING, 1)
+
+    async def test_so_many_codes_are_sent_and_no_more(self, bank: HttpBank, fake: FakeBank) -> None:
+        sent = [(await bank.authenticate_customer(proven_by(CODE, None))).status for _ in range(6)]
+        assert sent == [AuthenticationStatus.PENDING] * 5 + [AuthenticationStatus.NOT_SENT]
+        assert len(fake.state.outbox) == 5
+
+    async def test_an_unknown_number_looks_like_a_known_one_and_gets_nothing(
+        self, bank: HttpBank, fake: FakeBank
+    ) -> None:
+        known = [(await bank.authenticate_customer(one)).status for one in code_proofs("318265")]
+        unknown = [(await bank.authenticate_customer(one)).status for one in code_proofs("999999")]
+        assert known == unknown
+        assert AuthenticationStatus.EXPIRED in known
+        assert [phone for phone, _ in fake.state.outbox] == ["+15550124"]
+
+    async def test_an_unknown_caller_id_gets_no_code(self, bank: HttpBank, fake: FakeBank) -> None:
+        wish = replace(proven_by(CODE, None), customer_number=None, caller_id="+1999")
+        found = await bank.authenticate_customer(wish)
+        assert found.status is AuthenticationStatus.UNKNOWN_CALLER
+        assert not fake.state.outbox
+
+    async def test_the_outbox_can_be_read_like_a_telephone(
+        self, bank: HttpBank, fake: FakeBank
+    ) -> None:
+        await bank.authenticate_customer(proven_by(CODE, None))
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{fake.url}/v1/outbox") as response,
+        ):
+            messages = (await response.json())["messages"]
+        assert messages == [{"to": "+15550123", "code": fake.state.outbox[0][1]}]
+
+    @pytest.mark.parametrize("status", CardStatus)
+    async def test_each_state_of_a_card(
+        self, bank: HttpBank, fake: FakeBank, status: CardStatus
+    ) -> None:
+        fake.set_status(status)
+        card = fake.state.customers[0].card
+        assert await bank.query_card_delivery(CARD) == CardDelivery(
+            status=status, date=card.date, expected=card.expected, carrier=card.carrier,
+            tracking_number=card.tracking_number,
+        )  # fmt: skip
+
+    async def test_a_card_that_is_named(self, bank: HttpBank) -> None:
+        earlier, newest, none = [
+            await bank.query_card_delivery(replace(CARD, card_id=card_id))
+            for card_id in ("card-1", "card-2", "card-3")
+        ]
+        assert (earlier.status, earlier.date) == (CardStatus.DELIVERED, "2024-05-02")
+        assert newest.status is CardStatus.SHIPPED
+        assert none.status is None
 
     async def test_where_the_card_is(self, bank: HttpBank, fake: FakeBank) -> None:
         assert await bank.query_card_delivery(CARD) == CardDelivery(
@@ -269,8 +391,14 @@ class TestDemoBank:
         await asyncio.gather(task, return_exceptions=True)
 
     @pytest.mark.parametrize(
-        ("key", "body"), [(None, "{}"), ("k" * 65, "{}"), ("k", "["), ("k", "[]")]
-    )
+        ("key", "body"),
+        [
+            (None, "{}"), ("k" * 65, "{}"), ("k", "["), ("k", "[]"),
+            ("k", '{"method": "palm", "credential": "1", "customerNumber": "200417"}'),
+            ("k", '{"method": "pin", "customerNumber": "200417"}'),
+            ("k", '{"method": "one-time-code", "credential": 5, "customerNumber": "200417"}'),
+        ],
+    )  # fmt: skip
     async def test_bad_requests(self, fake: FakeBank, key: str | None, body: str) -> None:
         headers = {"Idempotency-Key": key} if key else {}
         async with (

@@ -1,60 +1,37 @@
-"""The benches work: `--quick` runs each for a few seconds. What they measure then says nothing."""
+"""The benches of services, engines and the operator work (see `benches`)."""
 
-import asyncio
-import json
-import sys
 from pathlib import Path
 from shutil import which
-from typing import Any
 
 import pytest
 
+from benches import output_of, quick, results
 from callfleet_hack.cache import tools_dir
+from rpcs import METHODS
 
-ROOT = Path(__file__).parent.parent.parent
-pytestmark = pytest.mark.timeout(240)
-
-
-async def quick(name: str) -> dict[str, Any]:
-    """The bench's line of JSON; its exit status is 0."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, str(ROOT / "bench" / f"{name}.py"), "--quick",
-        cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        async with asyncio.timeout(200):
-            output, complaint = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            await process.wait()
-    assert process.returncode == 0, complaint.decode()[-2000:]
-    *_, last = output.decode().splitlines()
-    found: dict[str, Any] = json.loads(last)
-    return found
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 
 
-def has_its_facts(found: dict[str, Any], name: str) -> None:
-    machine = found.get("machine", found)
-    assert found["bench"] == name
-    assert {"cores", "memory_gib", "load_before", "python"} <= set(machine)
-    assert machine["commit"]
-    assert len(found["rows"]) >= 2  # the baseline and what is measured
-
-
-@pytest.mark.skipif(which("sipp") is None, reason="sipp is not on the PATH")
-async def test_call_setup() -> None:
-    found = await quick("call_setup")
-    has_its_facts(found, "call_setup")
-    assert [row["failed"] for row in found["rows"]] == [0, 0]
-
-
-async def test_answer() -> None:
-    found = await quick("answer")
-    has_its_facts(found, "answer")
-    assert [row["unanswered"] for row in found["rows"]] == [0, 0, 0]
+@pytest.mark.skipif(
+    which("espeak-ng") is None or which("redis-server") is None,
+    reason="espeak-ng or redis-server is not installed here",
+)
+async def test_services() -> None:
+    asked, found = results(await output_of("services", "--quick"))
+    unary = {
+        rpc.removeprefix("/callfleet.v1.")
+        for rpc, method in METHODS.items()
+        if not (method.client_streaming or method.server_streaming)
+    }
+    assert [asked["bench"], {row["rpc"] for row in asked["rows"]}] == [
+        "services", {"echo (baseline)", "LLMService/ProcessText"} | unary,
+    ]  # fmt: skip
+    assert found["bench"] == "services-streams"
+    assert [row["streams"] for row in found["rows"]] == [
+        "echo (baseline)", "VADService/ProcessAudio", "ASRService/RecognizeSpeech",
+        "TTSService/SynthesizeText", "AIVoiceConnectorService/ProcessAudioStream",
+    ]  # fmt: skip
+    assert all(row["held"] == row["count"] and not row["failed"] for row in found["rows"])
 
 
 @pytest.mark.skipif(
@@ -63,5 +40,52 @@ async def test_answer() -> None:
 )
 async def test_reconcile() -> None:
     found = await quick("reconcile")
-    has_its_facts(found, "reconcile")
-    assert found["agents"] == 10
+    assert found["agents"] == 3
+    assert found["rows"][-1]["writes"] == 0
+
+
+@pytest.mark.skipif(
+    not list(tools_dir().glob("kubernetes-*/kubernetes")),
+    reason="the Kubernetes servers are not built here; run hack/tools kubernetes",
+)
+async def test_truth() -> None:
+    found = await quick("truth")
+    assert [row["changes"] for row in found["rows"]] == [4, 4, 4, 4, 2]
+
+
+async def test_providers(tmp_path: Path) -> None:
+    found = await quick("providers", "--json", str(tmp_path / "run.json"))
+    engines = [row["engine"] for row in found["rows"]]
+    assert {"sphinx", "espeak", "rules", "silero"} <= set(engines)
+    assert all(row["MiB"] > 0 and not row["too slow"] for row in found["rows"])
+
+    table = (await output_of("providers", "--markdown", str(tmp_path / "run.json"))).splitlines()
+    assert [line.split("`")[1] for line in table[2:]] == engines
+    assert {line.count("|") for line in table} == {6}
+
+
+async def test_injection() -> None:
+    found = await quick("injection")
+    rows = {row["what"].partition(" (")[0]: row for row in found["rows"]}
+    assert rows["leaked of attacks obeyed"]["hits"] == 0
+    assert rows["leaked of attacks obeyed"]["of"] > 20
+
+
+async def test_journal() -> None:
+    found = await quick("journal")
+    rows = {row["what"]: row for row in found["rows"]}
+    assert set(rows) == {
+        "nothing", "write", "write + fdatasync", "record", "record, disk busy", "context",
+    }  # fmt: skip
+    for row in rows.values():
+        assert row["p50 ms"] <= row["p95 ms"] <= row["p99 ms"] <= row["max ms"]
+        assert row["over 1 ms"] >= row["waited"] + row["own"]
+    # It waits for a disk, or the machine's temporary folder is in memory: never for nothing.
+    assert rows["write + fdatasync"]["p50 ms"] > rows["nothing"]["p50 ms"]
+
+
+@pytest.mark.skipif(which("espeak-ng") is None, reason="espeak-ng is not on the PATH")
+async def test_streams() -> None:
+    found = await quick("streams")
+    assert found["rows"][1]["first_ms_p50"] > 0
+    assert all(row["asked"] > 20 for row in found["rows"])

@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,16 @@ from callfleet_agent.app.phone.report import CallReport
 from callfleet_agent.app.phone.turns import Turn
 from callfleet_agent.app.recognise import recognise_status
 from callfleet_agent.app.settings import free_port
+from fakes.bank import FakeBank, Fault
+from private import leaks
 
 LOOPBACK = "127.0.0.1"
-pytestmark = [pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.spoken,
+    pytest.mark.timeout(300),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 QUESTION = Turn(say="where is my credit card")
 NUMBER, CARD = Turn(keys="200417"), Turn(keys="4271")
@@ -85,28 +93,37 @@ class Agent:
         return "\n".join(json.dumps(entry) for entry in self.log)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Agent]:
-    """An agent with a demo bank whose cards are out for delivery."""
-    manifest = tmp_path_factory.mktemp("agent") / "agent.yaml"
-    manifest.write_text(MANIFEST, encoding="utf-8")
+@asynccontextmanager
+async def started(folder: Path, text: str, *options: str) -> AsyncIterator[Agent]:
+    """`callfleet run` with this manifest, until it is left."""
+    manifest = folder / "agent.yaml"
+    manifest.write_text(text, encoding="utf-8")
     port = free_port(LOOPBACK)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "callfleet_agent.main", "run", str(manifest), "--port", str(port),
-        "--rtp-ports", "56000-57999", "--card-status", "out_for_delivery", "--json-logs",
+        "--json-logs", *options,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
         limit=1 << 20,
     )  # fmt: skip
-    started = Agent(process, port)
-    following = asyncio.create_task(started.follow())
+    agent = Agent(process, port)
+    following = asyncio.create_task(agent.follow())
     try:
-        yield started
+        yield agent
     finally:
         process.send_signal(signal.SIGINT)
         async with asyncio.timeout(30):
             await process.wait()
         await following
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Agent]:
+    """An agent with a demo bank whose cards are out for delivery."""
+    folder = tmp_path_factory.mktemp("agent")
+    options = ("--rtp-ports", "56000-57999", "--card-status", "out_for_delivery")
+    async with started(folder, MANIFEST, *options) as agent:
+        yield agent
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -134,9 +151,8 @@ async def test_a_caller_asks_for_the_card_and_hears_where_it_is(
     assert await asyncio.to_thread(recognise_status, recording) == "out_for_delivery"
     assert all(turn.answer_ms is not None for turn in report.turns)
     await agent.logged("call detail record")
-    said = agent.said()
-    for private in ("200417", "4271", "credit card", "out_for_delivery"):
-        assert private not in said
+    secrets = ("200417", "4271", "credit card", "out_for_delivery")
+    assert leaks(agent.said(), {secret: secret for secret in secrets}) == []
 
 
 async def test_digits_can_be_spoken_and_are_confirmed(agent: Agent) -> None:
@@ -204,3 +220,22 @@ async def test_a_worker_killed_in_the_middle_of_a_call_loses_nothing(agent: Agen
     record = await agent.logged("call detail record")
     assert record["workers_lost"] == 1
     assert re.fullmatch(r"[0-9a-f-]{36}", record["correlation_id"])
+
+
+async def test_what_is_said_while_the_bank_thinks_is_no_answer(tmp_path: Path) -> None:
+    async with FakeBank() as bank:
+        manifest = MANIFEST + f'  banking: {{url: "{bank.url}"}}\n'
+        async with started(tmp_path, manifest, "--rtp-ports", "55000-55999") as agent:
+            await agent.up()
+            bank.fault = Fault.delay(1.5)
+            report = await agent.call(QUESTION, NUMBER, CARD)
+            await agent.logged("call detail record")
+    card = report.turns[-1]
+    told = " ".join(card.heard)
+    assert report.outcome == "ok"
+    filler, _, answer = told.partition("one moment please")
+    assert filler == ""
+    assert "your card was shipped" in answer
+    # The bank takes so long, and its answer is what counts; before that there was the filler.
+    assert card.answer_ms is not None
+    assert card.answer_ms > 1500

@@ -12,6 +12,7 @@ import pytest
 
 from callfleet_agent.app.cli import exits
 from fakes.connector import LOOPBACK, running, settings
+from fakes.fading_agent import FadingAgent, fading
 
 MANIFEST = """
 apiVersion: callfleet.io/v1alpha1
@@ -67,7 +68,7 @@ async def test_a_port_in_use_is_said(tmp_path: Path) -> None:
         port = str(other.getsockname()[1])
         status, _, complaint = await callfleet("run", manifest(tmp_path), "--port", port)
     assert status == exits.ADDRESS_IN_USE
-    assert f"cannot listen for SIP on {LOOPBACK}:{port}" in complaint
+    assert f"cannot listen for SIP on {LOOPBACK}:{port}: Address already in use" in complaint
     assert "Traceback" not in complaint
 
 
@@ -82,12 +83,31 @@ async def test_without_espeak_it_says_how_to_get_it(tmp_path: Path, command: str
     assert "espeak-ng is not on the PATH" in complaint
 
 
-async def test_nobody_answers() -> None:
-    status, output, _ = await callfleet(
-        "call", f"sip:agent@{LOOPBACK}:9", "--no-text", "--answer-timeout", "1"
+@pytest.mark.parametrize(
+    ("uri", "options", "told"),
+    [
+        (f"sip:agent@{LOOPBACK}:9", (), f"nobody listens at UDP {LOOPBACK}:9; is the agent"),
+        (f"{LOOPBACK}:9", (), f"nobody listens at UDP {LOOPBACK}:9; is the agent"),
+        (f"sip:agent@{LOOPBACK}:9", ("--transport", "tcp"), f"TCP {LOOPBACK}:9 cannot be reached"),
+        ("sip:agent@agent.invalid", (), "UDP agent.invalid:5060 cannot be reached"),
+    ],
+)
+async def test_an_agent_that_is_not_there(uri: str, options: tuple[str, ...], told: str) -> None:
+    status, output, complaint = await callfleet(
+        "call", uri, "--no-text", "--answer-timeout", "2", *options
     )
+    assert (status, complaint) == (exits.NOT_ANSWERED, "")
+    assert f"not-answered: {told}" in output
+
+
+async def test_an_agent_that_does_not_answer() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind((LOOPBACK, 0))
+        uri = f"sip:agent@{LOOPBACK}:{silent.getsockname()[1]}"
+        status, output, _ = await callfleet("call", uri, "--no-text", "--answer-timeout", "1")
     assert status == exits.NOT_ANSWERED
-    assert "not-answered" in output
+    assert f"not-answered: no answer in 1 s from UDP {uri.partition('@')[2]}" in output
+    assert "nobody listens" not in output
 
 
 async def test_a_call_from_the_command_line_is_measured_and_recorded(tmp_path: Path) -> None:
@@ -146,6 +166,32 @@ async def test_a_refusal_has_its_status() -> None:
         first.send_signal(2)
         await first.communicate()
         assert first.returncode == exits.STOPPED
+
+
+@pytest.mark.parametrize(
+    ("bye", "status", "ended_by", "told"),
+    [
+        (200, 0, "local", "ok, ended by local"),
+        (481, exits.BROKEN, "bye-refused", "broken, our BYE was refused with 481"),
+        (503, exits.BROKEN, "bye-refused", "broken, our BYE was refused with 503"),
+        (None, exits.BROKEN, "nobody-answered-bye", "broken, nobody answered our BYE"),
+    ],
+)
+async def test_the_exit_status_says_how_the_call_ended(
+    bye: int | None, status: int, ended_by: str, told: str
+) -> None:
+    async with fading(FadingAgent(bye=bye)) as agent:
+        arguments = ("call", f"sip:agent@{LOOPBACK}:{agent.port}", "--no-text", "--listen", "0.3")
+        given, output, complaint = await callfleet(*arguments)
+        assert (given, complaint) == (status, "")
+        assert told in output
+        given, output, complaint = await callfleet(*arguments, "--json")
+        assert agent.byes >= 2
+    report = json.loads(output)
+    assert (given, complaint) == (status, "")
+    assert (report["ended_by"], report["bye_status"]) == (ended_by, bye)
+    assert report["outcome"] == ("ok" if bye == 200 else "broken")
+    assert report["answered_by"] == f"{LOOPBACK}:{agent.port}"
 
 
 async def test_the_demo_bank_is_served_until_it_is_told_to_stop() -> None:

@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from callfleet_agent.app.phone.fillers import answers_in
+from callfleet_agent.app.phone.measure import SpeechArrivals
 from callfleet_agent.app.phone.recording import Recording
 from callfleet_agent.app.phone.voice import speak
 from callfleet_agent.app.recognise import Recogniser, recognise_status
 from callfleet_agent.app.sentences import STATUSES, status_in
 from callfleet_agent.audio import FRAME_SAMPLES, Pcm8k, Pcm16k
 from callfleet_agent.audio.g711 import Law, decode, encode
+from callfleet_agent.audio.level import last_above
 from callfleet_agent.audio.noise import NoiseFloor
 from callfleet_agent.audio.resample import resample
 from callfleet_agent.dialog import prompts
@@ -51,6 +54,14 @@ async def line(text: str) -> Pcm8k:
 async def heard(recogniser: Recogniser, text: str) -> str:
     sound = resample(await line(text), Pcm16k)
     return await asyncio.to_thread(recogniser.recognise, sound)
+
+
+def onsets_in(sound: Pcm8k) -> list[float]:
+    """When speech begins in it, as the phone has it of what arrives."""
+    arrivals = SpeechArrivals()
+    for start in range(0, len(sound) - FRAME_SAMPLES + 1, FRAME_SAMPLES):
+        arrivals.receive(sound.slice(start, start + FRAME_SAMPLES), start / sound.rate)
+    return arrivals.onsets
 
 
 def test_there_is_a_sentence_for_every_status() -> None:
@@ -101,3 +112,24 @@ def test_a_recording_at_another_rate_is_refused(tmp_path: Path) -> None:
         file.writeframes(b"\0\0" * 100)
     with pytest.raises(wave.Error):
         recognise_status(tmp_path / "other.wav")
+
+
+@pytest.mark.parametrize("pause_s", [0.1, 0.2, 0.3, 0.4])
+async def test_the_answer_after_a_filler_begins_where_it_does(
+    recogniser: Recogniser, pause_s: float
+) -> None:
+    filler = await line(prompts.ONE_MOMENT)
+    answer = await line(prompts.delivery(CardFound(delivery=Delivery.OUT_FOR_DELIVERY)))
+    end, begin = last_above(filler), FRAME_SAMPLES * 10
+    assert end is not None
+    filler = filler.slice(0, -(-end // FRAME_SAMPLES) * FRAME_SAMPLES)
+    pause = Pcm8k.silence(int(pause_s * Pcm8k.rate))
+    both = filler + pause + answer.slice(begin, len(answer))
+
+    found = await asyncio.to_thread(recogniser.hear, resample(both, Pcm16k))
+
+    assert found.text.startswith("one moment please ")
+    assert len(found.ends_s) == len(found.text.split())
+    assert list(found.ends_s) == sorted(found.ends_s)
+    true = filler.seconds + pause.seconds + onsets_in(answer.slice(begin, len(answer)))[0]
+    assert answers_in(found, onsets_in(both), 0.0)[0] == pytest.approx(true, abs=0.021)

@@ -16,7 +16,7 @@ from callfleet_agent.journal import Deliverer, DeliverySettings, Journal, Journa
 from callfleet_agent.services.record_sink import GrpcSink
 from callfleet_agent.session.identifiers import uuid7
 from callfleet_agent.session.record import CallSession, SessionStatus
-from identities import AGENT, SCOPES, channel
+from identities import AGENT, AUDIENCES, SCOPES, OnChannel, channel
 from platform_rig import Rig, rigged
 from stores import Server, free_port, killable_postgres, migrated
 
@@ -29,8 +29,10 @@ def journal(folder: Path) -> Journal:
 
 def deliverer(kept: Journal, rig: Rig, on: grpc.aio.Channel) -> Deliverer:
     mint = rig.tokens.mint(AGENT)
-    sink = GrpcSink(on, on, lambda audience: mint.token([audience], SCOPES))
-    return Deliverer(kept, sink, DeliverySettings(first_wait_s=0.05, longest_wait_s=0.2))
+    peer = OnChannel(on, lambda: mint.token(AUDIENCES, SCOPES))
+    return Deliverer(
+        kept, GrpcSink(peer, peer), DeliverySettings(first_wait_s=0.05, longest_wait_s=0.2)
+    )
 
 
 def tell(recorder: JournalRecorder, session_id: UUID, turns: range) -> None:
@@ -110,7 +112,7 @@ async def test_a_record_that_is_none_is_refused(tmp_path: Path) -> None:
     kept.append(Weight.DETAIL, 99, CALLS[0], uuid4(), b"")
     kept.append(Weight.DETAIL, 2, CALLS[0], uuid4(), b"\xff\xff")
     async with grpc.aio.insecure_channel("127.0.0.1:1") as nowhere:
-        delivering = Deliverer(kept, GrpcSink(nowhere, nowhere, lambda _: ""))
+        delivering = Deliverer(kept, GrpcSink(OnChannel(nowhere), OnChannel(nowhere)))
         running = asyncio.create_task(delivering.run())
         await asyncio.wait_for(delivering.drained(), 5)
         running.cancel()

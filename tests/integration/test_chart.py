@@ -1,18 +1,17 @@
 """The chart on a real API server: installed, upgraded and taken away with Helm."""
 
 import shutil
-import subprocess
 from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from callfleet_hack.cache import tools_dir
 from callfleet_hack.control_plane import control_plane
+from helm import NAMESPACE, ROOT, helm_program, run
 
-ROOT = Path(__file__).resolve().parents[2]
-NAMESPACE = "callfleet-system"
 AGENT = """
 apiVersion: callfleet.io/v1alpha1
 kind: VoiceAgent
@@ -32,20 +31,7 @@ def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def helm() -> Path:
-    built = sorted(tools_dir().glob("helm-*/helm"))
-    found = shutil.which("helm")
-    if found is None and not built:
-        pytest.skip("helm is not on PATH and not built here; run hack/tools ensure helm")
-    return Path(found) if found is not None else built[-1]
-
-
-def run(program: Path | str, kubeconfig: Path, *arguments: str, text: str = "") -> str:
-    command = [str(program), "--kubeconfig", str(kubeconfig), *arguments]
-    done = subprocess.run(
-        command, input=text, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return helm_program()
 
 
 def test_an_upgrade_brings_new_crds_and_an_uninstall_takes_no_agent_away(
@@ -89,3 +75,29 @@ def test_an_upgrade_keeps_what_the_routes_of_calls_are_sealed_with(
     assert run("kubectl", kubeconfig, *secret, "-o", "jsonpath={.data.secret}") == first
 
     run(helm, kubeconfig, "uninstall", "callfleet", "-n", NAMESPACE, "--no-hooks")
+
+
+def test_pools_of_our_engines_have_an_image_unless_another_is_named(
+    helm: Path, kubeconfig: Path
+) -> None:
+    where = ("template", "callfleet", str(ROOT / "charts" / "callfleet"))
+    values = ("--set", "proxy.address=192.0.2.10", "--kube-version", "1.34.4")
+    ours = "localhost/callfleet/engines:dev"
+    images = _pool_images(run(helm, kubeconfig, *where, *values))
+    assert images == dict.fromkeys(("whisper", "vosk", "piper"), ours)
+
+    others = "pools.images.whisper=gpu/whisper:1,pools.images.vllm=vllm:1"
+    named = ("--set-string", "pools.engines.image.tag=2", "--set", others)
+    images = _pool_images(run(helm, kubeconfig, *where, *values, *named))
+    ours = "localhost/callfleet/engines:2"
+    assert images == {"whisper": "gpu/whisper:1", "vosk": ours, "piper": ours, "vllm": "vllm:1"}
+
+
+def _pool_images(rendered: str) -> dict[str, str]:
+    """What the operator would read."""
+    for manifest in yaml.safe_load_all(rendered):
+        if manifest and "operator.yaml" in (manifest.get("data") or {}):
+            settings = yaml.safe_load(manifest["data"]["operator.yaml"])
+            images: dict[str, str] = settings["pools"]["images"]
+            return images
+    raise AssertionError("no settings of the operator")

@@ -1,7 +1,9 @@
 """The connector with real SIP, RTP, processes and sockets; its workers speak in tones."""
 
 import asyncio
+import os
 import shutil
+import signal
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -72,6 +74,36 @@ async def test_a_killed_worker_loses_no_call() -> None:
         await until(lambda: len(supervisor.pids) == 2)
         assert len(before & set(supervisor.pids.values())) == 1
         assert "callfleet_calls_moved_total 1.0" in await metrics(connector)
+
+
+async def test_a_call_that_waits_for_a_worker_is_told_and_one_that_has_one_is_not() -> None:
+    may_start = asyncio.Event()
+    may_start.set()
+    async with running(may_start=may_start) as connector:
+        supervisor = connector.supervisor
+        assert supervisor is not None
+        await until(lambda: len(supervisor.pids) == 2)
+        caller = phone(connector, listen_s=60.0)
+        calling = asyncio.create_task(caller.run())
+        await until(lambda: connector.metrics.slo.answered == 1)
+        registry = connector.metrics.registry
+        await until(lambda: registry.get_sample_value("callfleet_calls_waiting") == 0)
+
+        may_start.clear()
+        for pid in supervisor.pids.values():
+            os.kill(pid, signal.SIGKILL)
+        await until(lambda: registry.get_sample_value("callfleet_calls_waiting") == 1)
+        assert "callfleet_calls_waiting 1.0" in await metrics(connector)
+        assert connector.calls == 1
+
+        may_start.set()
+        await until(lambda: registry.get_sample_value("callfleet_calls_waiting") == 0)
+        assert "callfleet_calls_waiting 0.0" in await metrics(connector)
+        assert connector.calls == 1
+        caller.stop()
+        assert (await calling).outcome == "stopped"
+        await until(lambda: connector.calls == 0)
+        assert registry.get_sample_value("callfleet_calls_waiting") == 0
 
 
 async def test_keys_pressed_while_no_worker_has_the_call_reach_the_next_one(

@@ -98,7 +98,7 @@ async def test_a_failure_in_one_call_says_bye_to_its_caller_and_to_no_other() ->
         other = phone(connector, KEY, listen_s=60.0)
         calling = asyncio.create_task(other.run())
         await until(lambda: connector.metrics.slo.turns == 1)
-        with failing_once("callfleet_agent.app.agent_call", "the call goes on with another worker"):
+        with failing_once("callfleet_agent.app.call_turns", "the call goes on with another worker"):
             report = await call(connector, KILL, hang_up=False, turn_timeout_s=15.0)
         assert report.ended_by == "agent"
         # It is counted when the phone's answer to the BYE is back.

@@ -185,7 +185,7 @@ class TestKubectl:
     def test_columns_of_pools(self, apiserver: Path, kube: Kube, namespace: str) -> None:
         created(kube, namespace, SMALLEST["ProviderPool"])
         head, row = kubectl(apiserver, "get", "pp", "-n", namespace).splitlines()
-        assert head.split() == ["NAME", "ENGINE", "READY", "REPLICAS", "ENDPOINT", "AGE"]
+        assert head.split() == ["NAME", "ENGINE", "READY", "REPLICAS", "ENDPOINT", "USERS", "AGE"]
         assert row.split()[:2] == ["bad", "sphinx"]
 
     def test_one_word_for_all_kinds(self, apiserver: Path, kube: Kube, namespace: str) -> None:

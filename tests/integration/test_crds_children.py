@@ -13,7 +13,7 @@ from callfleet_operator.policies.scaling import FleetPlan, RevisionPlan
 from callfleet_operator.resources import names
 from callfleet_operator.resources.apply import HASH_ANNOTATION, is_subset, manifest_hash
 from callfleet_operator.resources.desired import desired
-from callfleet_operator.resources.facts import Facts, OperatorFacts
+from callfleet_operator.resources.facts import Facts, OperatorFacts, PlatformAddresses
 from callfleet_operator.resources.revision import revision_of
 from vectors.manifests.quantities import QUANTITIES
 from vectors.manifests.table import good_manifests
@@ -62,6 +62,11 @@ def children(agent: VoiceAgent, replicas: int = 3) -> list[dict[str, Any]]:
             sip_cidrs=("10.1.0.0/16", "fd00::/64"),
             relay_cidrs=("10.2.0.1/32",),
             metrics_cidrs=("10.3.0.0/24",),
+            traces_endpoint="http://collector.observability:4317",
+            services=PlatformAddresses("sessions.callfleet-system.svc:7443"),
+            sip_address="[fd00::5]:5060",
+            restrict_egress=True,
+            egress_cidrs=("198.51.100.0/24",),
         ),
         plan=FleetPlan({revision: RevisionPlan("", "", wanted=3, replicas=replicas)}),
         provider_keys={"service": "a key"},

@@ -1,14 +1,18 @@
 """Every builder of pools against a real API server: what is applied comes back as it was wanted."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Protocol
 
 import pytest
 
 from callfleet_operator.model import Hosting, ProviderPool, load_provider_pool
+from callfleet_operator.model.engines import OURS
 from callfleet_operator.model.settings import PoolSettings
 from callfleet_operator.resources.apply import HASH_ANNOTATION, is_subset, manifest_hash
 from callfleet_operator.resources.pools.desired import desired_of_pool
-from callfleet_operator.resources.pools.facts import PoolFacts
+from callfleet_operator.resources.pools.facts import POD_MONITORS, SCALED_OBJECTS, PoolFacts
+from definitions import WRITTEN_DOWN, installed, released
 from vectors.manifests.table import good_manifests
 
 PLURALS = {
@@ -20,6 +24,10 @@ PLURALS = {
     "PodDisruptionBudget": "/apis/policy/v1/namespaces/{}/poddisruptionbudgets",
     "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",
     "HorizontalPodAutoscaler": "/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers",
+}
+OF_OTHERS = {
+    "ScaledObject": "/apis/keda.sh/v1alpha1/namespaces/{}/scaledobjects",
+    "PodMonitor": "/apis/monitoring.coreos.com/v1/namespaces/{}/podmonitors",
 }
 PROFILE = {
     "name": "small-gpu",
@@ -47,6 +55,9 @@ POOLS = [
     if manifest["kind"] == "ProviderPool"
     and load_provider_pool(manifest).spec.hosting is Hosting.MANAGED
 ]
+WITH_IMAGE_VOLUMES = replace(FACTS, pools=FACTS.pools.model_copy(update={"image_volumes": True}))
+OF_IMAGES = [item for item in POOLS if item["spec"]["model"]["uri"].startswith("oci://")]
+OURS_THERE = [item for item in POOLS if load_provider_pool(item).spec.engine in OURS]
 
 pytestmark = pytest.mark.usefixtures("crds")
 
@@ -61,15 +72,18 @@ class Kube(Protocol):
     def apply(self, path: str, manifest: dict[str, Any]) -> dict[str, Any]: ...
 
 
-def children(kube: Kube, namespace: str, manifest: dict[str, Any]) -> list[dict[str, Any]]:
+def children(
+    kube: Kube, namespace: str, manifest: dict[str, Any], facts: PoolFacts = FACTS
+) -> list[dict[str, Any]]:
     path = f"/apis/callfleet.io/v1alpha1/namespaces/{namespace}/providerpools"
     pool = ProviderPool.model_validate(kube.must("POST", path, manifest), extra="ignore")
-    return desired_of_pool(pool, FACTS)
+    return desired_of_pool(pool, facts)
 
 
 def path_of(manifest: dict[str, Any]) -> str:
     metadata = manifest["metadata"]
-    return f"{PLURALS[manifest['kind']].format(metadata['namespace'])}/{metadata['name']}"
+    plurals = PLURALS | OF_OTHERS
+    return f"{plurals[manifest['kind']].format(metadata['namespace'])}/{metadata['name']}"
 
 
 def named(manifests: list[dict[str, Any]]) -> list[str]:
@@ -91,18 +105,83 @@ def test_what_is_applied_comes_back_as_it_was_wanted(
         assert again["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
 
 
+@pytest.mark.parametrize("manifest", OF_IMAGES, ids=named(OF_IMAGES))
+def test_a_model_in_an_image_is_mounted_as_it_was_wanted(
+    kube: Kube, namespace: str, manifest: dict[str, Any]
+) -> None:
+    """The pods are tried as well: what the API server does not know of a volume it leaves out."""
+    found = children(kube, namespace, manifest, WITH_IMAGE_VOLUMES)
+    for child in found:
+        first = kube.apply(path_of(child), child)
+        assert is_subset(child, kube.must("GET", path_of(child)))
+        again = kube.apply(path_of(child), child)
+        assert again["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+    reference = manifest["spec"]["model"]["uri"].removeprefix("oci://")
+    made = kube.must("POST", f"/api/v1/namespaces/{namespace}/pods?dryRun=All", pod_of(found))
+    volume = next(item for item in made["spec"]["volumes"] if item["name"] == "model")
+    assert volume["image"] == {"reference": reference, "pullPolicy": "IfNotPresent"}
+    assert "PersistentVolumeClaim" not in {child["kind"] for child in found}
+
+
+@pytest.mark.parametrize("manifest", OURS_THERE, ids=named(OURS_THERE))
+def test_what_serves_two_versions_comes_back_as_it_was_wanted(
+    kube: Kube, namespace: str, manifest: dict[str, Any]
+) -> None:
+    facts = replace(FACTS, plaintext=True, plain_pods=True)
+    for child in children(kube, namespace, manifest, facts):
+        kube.apply(path_of(child), child)
+        live = kube.must("GET", path_of(child))
+        assert is_subset(child, live), (child, live)
+
+
 def test_every_builder_was_tried(kube: Kube, namespace: str) -> None:
     kinds = {child["kind"] for item in POOLS for child in children(kube, namespace, item)}
     assert kinds == set(PLURALS)
 
 
+@pytest.fixture(params=["written down", "released"])
+def definitions(kube: Kube, request: pytest.FixtureRequest) -> Iterator[None]:
+    """KEDA's and the Prometheus operator's, gone again afterwards."""
+    folder = WRITTEN_DOWN if request.param == "written down" else released()
+    with installed(kube, folder, ("scaledobjects", "podmonitors")):
+        yield
+
+
+def test_what_keda_and_the_prometheus_operator_read_has_no_field_that_they_lack(
+    kube: Kube, namespace: str, definitions: None
+) -> None:
+    """With strict validation of fields, whole when it comes back, and the same when applied."""
+    prometheus = {"prometheus_url": "http://prometheus.example:9090"}
+    facts = replace(
+        FACTS,
+        pools=FACTS.pools.model_copy(update=prometheus),
+        definitions=frozenset({SCALED_OBJECTS, POD_MONITORS}),
+        users=("card-line",),
+    )
+    seen = set()
+    for manifest in POOLS:
+        for child in children(kube, namespace, manifest, facts):
+            if child["kind"] in OF_OTHERS:
+                seen.add(child["kind"])
+                folder = path_of(child).rpartition("/")[0]
+                kube.must("POST", f"{folder}?fieldValidation=Strict", child)
+                assert is_subset(child, kube.must("GET", path_of(child)))
+                kube.must("DELETE", path_of(child))
+                first = kube.apply(path_of(child), child)
+                assert is_subset(child, kube.must("GET", path_of(child)))
+                again = kube.apply(path_of(child), child)
+                assert again["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+    assert seen == set(OF_OTHERS)
+
+
+@pytest.mark.parametrize("facts", [FACTS, WITH_IMAGE_VOLUMES], ids=["loaded", "mounted"])
 @pytest.mark.parametrize(
     "manifest",
     [item for item in POOLS if not item["spec"]["model"]["uri"].startswith("file://")],
     ids=lambda item: item["metadata"]["name"],
 )
 def test_pods_of_the_template_pass_the_restricted_level(
-    kube: Kube, namespace: str, manifest: dict[str, Any]
+    kube: Kube, namespace: str, manifest: dict[str, Any], facts: PoolFacts
 ) -> None:
     """The API server itself judges. Only a folder of the node, which the settings must allow, is
     beyond that level.
@@ -114,16 +193,20 @@ def test_pods_of_the_template_pass_the_restricted_level(
         label,
         content_type="application/merge-patch+json",
     )
-    found = children(kube, namespace, manifest)
+    pod = pod_of(children(kube, namespace, manifest, facts))
+    kube.must("POST", f"/api/v1/namespaces/{namespace}/pods?dryRun=All", pod)
+
+
+def pod_of(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """As a controller makes it of the template."""
     template = next(c for c in found if c["kind"] in ("Deployment", "StatefulSet"))["spec"][
         "template"
     ]
     template["spec"].pop("runtimeClassName", None)  # the class itself is not installed here
     template["metadata"]["labels"]["apps.kubernetes.io/pod-index"] = "0"
-    pod = {
+    return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {**template["metadata"], "name": "one"},
         "spec": template["spec"],
     }
-    kube.must("POST", f"/api/v1/namespaces/{namespace}/pods?dryRun=All", pod)

@@ -1,6 +1,8 @@
 """What stands beside an engine: ready, figures and drain, with a server of its protocol."""
 
 import asyncio
+import signal
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,7 +11,10 @@ from typing import Literal
 import aiohttp
 import pytest
 from aiohttp import web
+from click.testing import CliRunner
 
+from callfleet_agent.app.cli.root import callfleet
+from callfleet_agent.app.settings import free_port
 from callfleet_agent.services.engine_probe import EngineProbe, Pace, Target, probe_app
 
 PACE = Pace(retry_s=0.02, ask_again_s=0.05, routes_s=0.01, drain_every_s=0.02)
@@ -116,6 +121,17 @@ async def until_status(session: aiohttp.ClientSession, url: str, wanted: int) ->
     await until(reached)
 
 
+async def until_listening(session: aiohttp.ClientSession, url: str) -> None:
+    async def answered() -> bool:
+        try:
+            return await status(session, url) == 200
+        except aiohttp.ClientConnectorError:
+            await asyncio.sleep(0.03)
+            return False
+
+    await until(answered)
+
+
 async def test_ready_only_after_a_real_answer_and_only_as_long_as_there_are_any() -> None:
     engine = FakeEngine(loaded=False)
     async with watching(engine) as (_, own, session):
@@ -148,8 +164,12 @@ async def test_the_figures_of_an_answer(chat: bool) -> None:
 async def test_the_figures_of_a_recognition() -> None:
     async with watching(FakeEngine(version={}), "asr") as (probe, own, session):
         await until_status(session, f"{own}/readyz", 200)
-        assert 0 < (probe.real_time_factor or 0) < 1
         assert probe.figures()["engineVersion"] == ""
+    first, factor = probe.first_result_ms, probe.real_time_factor
+    assert first is not None
+    assert factor is not None
+    assert 0 < first < 1000
+    assert factor == pytest.approx(first / 1000, abs=0.001)  # it asks for a second of sound
 
 
 async def test_a_drain_waits_for_the_last_request() -> None:
@@ -175,6 +195,39 @@ async def test_beside_a_worker_of_several_nodes_nothing_is_asked() -> None:
         assert await status(session, f"{own}/readyz") == 200
         assert await asyncio.wait_for(status(session, f"{own}/drain"), 5) == 200
     assert engine.asked == []
+
+
+async def test_the_command_has_metrics_for_all_on_a_port_with_nothing_else() -> None:
+    own, for_all = free_port("127.0.0.1"), free_port("127.0.0.1")
+    async with served(FakeEngine(running=2.0).app()) as url, aiohttp.ClientSession() as session:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "callfleet_agent.main", "serve", "engine-probe",
+            "--engine", "vllm", "--stage", "asr", "--url", f"{url}/v1", "--model", "m",
+            "--http", f"127.0.0.1:{own}", "--metrics", f"127.0.0.1:{for_all}",
+        )  # fmt: skip
+        try:
+            await until_listening(session, f"http://127.0.0.1:{own}/readyz")
+            for path in ("/drain", "/readyz", "/figures", "/v1/models"):
+                assert await status(session, f"http://127.0.0.1:{for_all}{path}") == 404
+            async with session.get(f"http://127.0.0.1:{for_all}/metrics") as answer:
+                assert (answer.status, answer.headers["Server"]) == (200, "callfleet")
+                assert 'vllm:num_requests_running{model="m"} 2.0' in await answer.text()
+            assert await status(session, f"http://127.0.0.1:{own}/metrics") == 404
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(process.wait(), 10) == 0
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+
+@pytest.mark.parametrize("option", ["--http", "--metrics"])
+async def test_an_address_that_is_none_is_named(option: str) -> None:
+    command = ["serve", "engine-probe", "--engine", "vllm", "--stage", "llm", "--model", "m"]
+    words = [*command, "--url", "http://127.0.0.1:9/v1", option, "8083"]
+    done = await asyncio.to_thread(CliRunner().invoke, callfleet, words)
+    assert done.exit_code != 0
+    assert f"{option}: '8083' is no address" in done.output
 
 
 async def test_an_engine_that_is_away() -> None:

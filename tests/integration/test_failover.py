@@ -1,66 +1,28 @@
 """A whole turn through a real worker whose first provider dies: what the caller hears."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
+import aiohttp
 import pytest
-import yaml
 
-from callfleet_agent.audio import Pcm8k, Pcm24k
+from callfleet_agent.app.recognise import Recogniser
+from callfleet_agent.app.settings import free_port
+from callfleet_agent.audio import Pcm8k, Pcm16k, Pcm24k
+from callfleet_agent.audio.level import dbfs
 from callfleet_agent.audio.resample import resample
-from callfleet_agent.banking import HttpBankSettings
 from callfleet_agent.link import Caller
-from callfleet_agent.pipeline import WorkerSettings, worker_main
+from callfleet_agent.pipeline import WorkerSettings
 from callfleet_agent.pipeline.recordings import apology
 from callfleet_agent.pipeline.synthesiser_espeak import EspeakSynthesiser
-from callfleet_agent.transport.link_server import LinkServer
-from fakes.bank import FakeBank
 from fakes.line import FakeLine
 from fakes.model_server import FakeOpenAI, Trouble, sine
+from fakes.worker_here import EARS, faults, outside, times_heard, worker, write
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
-LIMITS = {"connectMs": 300, "firstByteMs": 1000, "gapMs": 400, "totalMs": 8000}
-EARS: dict[str, object] = {"pool": "ears", "engine": "sphinx", "hosting": "embedded"}
-Worker = Callable[..., None]
-
-
-def outside(pool: str, server: FakeOpenAI, engine: str = "openai") -> dict[str, object]:
-    return {"pool": pool, "engine": engine, "hosting": "external", "endpoints": [server.base]}
-
-
-def write(file: Path, generation: int, **chains: list[dict[str, object]]) -> None:
-    """The live settings, swapped in as kubelet does."""
-    told = {stage: [{**m, "limits": LIMITS} for m in chain] for stage, chain in chains.items()}
-    fresh = file.with_suffix(".new")
-    fresh.write_text(yaml.safe_dump({"generation": generation, **told}))
-    fresh.rename(file)
-
-
-@asynccontextmanager
-async def worker(folder: Path, **chains: list[dict[str, object]]) -> AsyncIterator[Path]:
-    """A worker in this process with these chains."""
-    live, socket = folder / "providers.yaml", folder / "worker.sock"
-    write(live, 1, **chains)
-    async with FakeBank() as bank:
-        settings = WorkerSettings(
-            bank=HttpBankSettings(url=bank.url),
-            decoder_processes=1,
-            decoders_in_each=1,
-            live_file=live,
-        )
-        ready = asyncio.Event()
-        task = asyncio.create_task(worker_main(socket, settings, LinkServer, ready=ready.set))
-        waiting = asyncio.create_task(ready.wait())
-        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            task.result()
-        try:
-            yield socket
-        finally:
-            task.cancel()
-            await asyncio.gather(task, waiting, return_exceptions=True)
+pytestmark = [pytest.mark.slow, pytest.mark.spoken, pytest.mark.timeout(120)]
 
 
 @pytest.fixture
@@ -72,18 +34,13 @@ async def servers() -> AsyncIterator[tuple[FakeOpenAI, FakeOpenAI]]:
         yield first, second
 
 
+def reached_at(url: str) -> dict[str, object]:
+    return {"pool": "first", "engine": "openai", "hosting": "external", "endpoints": [url]}
+
+
 def spoken_by(server: FakeOpenAI) -> Pcm8k:
     """A sentence in this server's voice."""
     return resample(Pcm24k(server.speech), Pcm8k)
-
-
-def times_heard(line: FakeLine, sound: Pcm8k) -> int:
-    return bytes(line.recording).count(sound.data)
-
-
-def faults(line: FakeLine) -> list[tuple[object, object]]:
-    found = [event.fields for event in line.events if event.name == "provider_failed"]
-    return [(fields["pool"], fields["fault"]) for fields in found]
 
 
 async def test_a_voice_that_is_dead_is_not_noticed(
@@ -109,6 +66,60 @@ async def test_a_voice_that_dies_in_a_sentence_is_followed_by_one_that_says_all_
     assert times_heard(line, spoken_by(second)) == 2
     assert times_heard(line, spoken_by(first)) == 0
     assert ("first", "truncated") in faults(line)
+
+
+@asynccontextmanager
+async def model_process(*options: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """The program of tests/fakes that runs as a pod in the tests on a cluster, and its base URL."""
+    port = free_port("127.0.0.1")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "fakes.model_pod", "--port", str(port), *options,
+        stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[1],
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(20), aiohttp.ClientSession() as session:
+            while True:
+                with suppress(aiohttp.ClientError):
+                    async with session.get(f"http://127.0.0.1:{port}/v1/models") as answer:
+                        assert answer.status == 200
+                        break
+                await asyncio.sleep(0.05)
+        yield process, f"http://127.0.0.1:{port}/v1"
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def test_a_process_that_is_ended_in_a_sentence_is_not_noticed_in_what_is_said(
+    tmp_path: Path,
+) -> None:
+    """What the tests on a cluster do with pods."""
+    async with model_process() as (process, url):
+        first = reached_at(url)
+        second: dict[str, object] = {"pool": "second", "engine": "espeak", "hosting": "embedded"}
+        async with (
+            worker(tmp_path, asr=[EARS], tts=[first, second]) as socket,
+            FakeLine(socket) as line,
+        ):
+            await line.until(lambda: dbfs(Pcm8k(bytes(line.recording))) > -35)
+            process.terminate()  # while it welcomes the caller
+            await line.heard_out()
+    heard = Recogniser().recognise(resample(Pcm8k(bytes(line.recording)), Pcm16k))
+    assert heard.endswith("welcome to example bank how can i help you")
+    assert ("first", "truncated") in faults(line)
+
+
+async def test_ears_that_die_when_they_hear_are_followed_by_some_that_hear_it_all(
+    tmp_path: Path,
+) -> None:
+    async with model_process("--dies-when-it-hears") as (_, url):
+        first = reached_at(url)
+        async with worker(tmp_path, asr=[first, EARS]) as socket, FakeLine(socket) as line:
+            await line.heard_out()
+            await line.say("where is my credit card")
+            await line.reached("identify")
+    assert [pool for pool, _ in faults(line)][:1] == ["first"]
 
 
 async def test_nobody_speaks_and_the_call_ends_with_an_apology(

@@ -1,11 +1,13 @@
 """`callfleet model`: from real servers into real folders, by the command itself and beside it."""
 
 import asyncio
+import base64
 import gzip
 import hashlib
 import io
 import json
 import os
+import platform
 import subprocess
 import sys
 import tarfile
@@ -22,7 +24,7 @@ from callfleet_agent.services.models.address import parse
 from callfleet_agent.services.models.checksum import MARKER, digest
 from callfleet_agent.services.models.errors import ModelError
 from callfleet_agent.services.models.fetch import Fetch, verify
-from callfleet_agent.services.models.loader import load, progress_app
+from callfleet_agent.services.models.loader import Wanted, load, progress_app
 from callfleet_agent.services.models.registry import Registry
 from callfleet_agent.services.models.sources import Bucket, Credentials, Hub, Web, source
 
@@ -35,6 +37,8 @@ class FakeSource:
     def __init__(self) -> None:
         self.files = dict(FILES)
         self.token = ""
+        self.login = ""
+        self.basic = False
         self.requests: list[str] = []
         self.fail: Callable[[web.Request], web.StreamResponse | None] = lambda _: None
         self.slow_s = 0.0
@@ -61,6 +65,8 @@ class FakeSource:
         if fault is not None:
             return fault
         path = request.path
+        if self.basic and request.headers.get("Authorization") != self.login:
+            return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="r"'})
         if self.token and request.headers.get("Authorization") != f"Bearer {self.token}":
             if path.startswith("/v2/") and not request.headers.get("Authorization"):
                 challenge = f'Bearer realm="{self.url}/token",service="s"'
@@ -114,7 +120,9 @@ class FakeSource:
         more = "" if last else "<NextContinuationToken>t=</NextContinuationToken>"
         return web.Response(text=f"<ListBucketResult>{entries}{more}</ListBucketResult>")
 
-    async def give_token(self, _: web.Request, __: str) -> web.Response:
+    async def give_token(self, request: web.Request, _: str) -> web.Response:
+        if self.login and request.headers.get("Authorization") != self.login:
+            return web.Response(status=401)
         return web.json_response({"token": self.token})
 
     def layer(self) -> bytes:
@@ -133,7 +141,7 @@ class FakeSource:
         layer = self.layer()
         name = f"sha256:{hashlib.sha256(b'layer').hexdigest()}"
         if rest == "manifests/1":
-            return web.json_response({"manifests": [{"digest": "sha256:inner"}]})
+            return web.json_response({"manifests": INDEX})
         if rest == "manifests/sha256:inner":
             media = "application/vnd.oci.image.layer.v1.tar+gzip"
             entry = {"mediaType": media, "digest": name, "size": 0}
@@ -141,6 +149,14 @@ class FakeSource:
         if rest == f"blobs/{name}":
             return web.Response(body=layer)
         return web.json_response({"tags": []})
+
+
+HERE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+INDEX = [  # what builders write: attestations, other machines' images, and this one's
+    {"digest": "sha256:attested", "platform": {"architecture": "unknown", "os": "unknown"}},
+    {"digest": "sha256:other", "platform": {"architecture": "s390x", "os": "linux"}},
+    {"digest": "sha256:inner", "platform": {"architecture": HERE, "os": "linux"}},
+]
 
 
 @pytest.fixture
@@ -231,6 +247,30 @@ async def test_from_a_registry(
     await fetching(image, tmp_path / "m").run(session)
     assert content(tmp_path / "m") == FILES
     assert not (tmp_path / "m" / "link").exists()
+
+
+@pytest.mark.parametrize("basic", [False, True], ids=["token", "password"])
+@pytest.mark.parametrize("form", ["username", ".dockerconfigjson"])
+async def test_from_a_registry_that_wants_a_login(
+    fake: FakeSource, session: aiohttp.ClientSession, tmp_path: Path, form: str, basic: bool
+) -> None:
+    fake.login = f"Basic {base64.b64encode(b'me:secret').decode()}"
+    fake.basic, fake.token = basic, "" if basic else "t"
+    host = fake.url.removeprefix("http://")
+    told = {"username": "me", "password": "secret"}
+    secret = told if form == "username" else {form: json.dumps({"auths": {host: told}})}
+    folder = tmp_path / "secret"
+    folder.mkdir()
+    for name, text in secret.items():
+        (folder / name).write_text(text)
+    image = Registry(parse(f"oci://{host}/m:1"), Credentials.read(folder), scheme="http")
+    await fetching(image, tmp_path / "m").run(session)
+    assert content(tmp_path / "m") == FILES
+
+    for wrong in ({}, told | {"password": "guessed"}):
+        nobody = Registry(parse(f"oci://{host}/m:1"), Credentials(wrong), scheme="http")
+        error = await refused(fetching(nobody, tmp_path / "n"), session)
+        assert (error.reason, "guessed" in str(error)) == ("NoAccess", False)
 
 
 def test_what_can_be_fetched() -> None:
@@ -380,6 +420,97 @@ def test_a_volume_is_looked_at(tmp_path: Path) -> None:
     assert other.value.reason == "Checksum"
 
 
+# --- what an engine opens ----------------------------------------------------------------------
+FORMS = {
+    "whisper": {
+        "model.bin": b"x",
+        "config.json": b"{}",
+        "tokenizer.json": b"{}",
+        "vocabulary.txt": b"a",
+    },
+    "vosk": {"am/final.mdl": b"x", "conf/model.conf": b"x", "graph/HCLr.fst": b"x"},
+    "llamacpp": {"q4.gguf": b"GGUF\x03"},
+    "piper": {"en.onnx": b"x", "en.onnx.json": b"{}"},
+    "vllm": {"config.json": b"{}"},
+}
+OPENED = {"llamacpp": "q4.gguf", "piper": "en.onnx"}
+
+
+@pytest.mark.parametrize("engine", FORMS)
+async def test_a_model_in_the_form_that_its_engine_opens(
+    fake: FakeSource, session: aiohttp.ClientSession, tmp_path: Path, engine: str
+) -> None:
+    fake.files = FORMS[engine]
+    file = OPENED.get(engine, "")
+    await fetching(hub(fake), tmp_path / "m", engine=engine, file=file).run(session)
+    verify(tmp_path / "m" / file, None, engine)
+
+
+@pytest.mark.parametrize(
+    ("engine", "lacks", "says"),
+    [
+        ("whisper", "model.bin", "CTranslate2's form, and model.bin is not in it"),
+        ("whisper", "config.json", "config.json is not in it"),
+        ("whisper", "tokenizer.json", "tokenizer.json is not in it"),
+        ("whisper", "vocabulary.txt", "vocabulary.json or vocabulary.txt is not in it"),
+        ("vosk", "am/final.mdl", "Kaldi's form, and am/final.mdl is not in it"),
+        ("vosk", "conf/model.conf", "conf/model.conf is not in it"),
+        ("vosk", "graph/HCLr.fst", "graph/HCLG.fst or graph/HCLr.fst is not in it"),
+        ("piper", "en.onnx.json", "en.onnx.json is not beside en.onnx"),
+        ("vllm", "config.json", "Hugging Face's form, and config.json is not in it"),
+    ],
+)
+async def test_a_model_that_does_not_fit_its_engine_is_brought_once(
+    fake: FakeSource,
+    session: aiohttp.ClientSession,
+    tmp_path: Path,
+    engine: str,
+    lacks: str,
+    says: str,
+) -> None:
+    others = {name: text for name, text in FORMS[engine].items() if name != lacks}
+    fake.files = {"README.md": b"x", **others}
+    fetch = fetching(hub(fake), tmp_path / "m", engine=engine, file=OPENED.get(engine, ""))
+    error = await refused(fetch, session)
+    assert error.reason == "Unfit"
+    assert str(error).startswith(f"{engine} opens")
+    assert says in str(error)
+    asked = len(fake.requests)
+    assert (await refused(fetch, session)).reason == "Unfit"
+    assert len(fake.requests) == asked
+
+
+def test_a_file_with_another_name_than_content(tmp_path: Path) -> None:
+    model = tmp_path / "q4.gguf"
+    model.write_bytes(b"version https://git-lfs.github.com/spec/v1")
+    for engine, path in (("llamacpp", model), ("llamacpp", tmp_path), ("piper", tmp_path)):
+        with pytest.raises(ModelError) as unfit:
+            verify(path, None, engine)
+        assert unfit.value.reason == "Unfit"
+    model.write_bytes(b"GGUF\x03")
+    for engine in ("llamacpp", "vllm"):
+        verify(model, None, engine)
+    (tmp_path / "final.mdl").write_bytes(b"x")  # an older model of Kaldi
+    verify(tmp_path, None, "vosk")
+
+
+async def test_a_file_that_the_model_does_not_have(
+    fake: FakeSource, session: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    fetch = fetching(hub(fake), tmp_path / "m", engine="llamacpp", file="q5.gguf")
+    error = await refused(fetch, session)
+    assert (error.reason, str(error)) == ("NotFound", "the model has no q5.gguf")
+
+
+async def test_a_voice_comes_with_what_describes_it(
+    fake: FakeSource, session: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    fake.files = {"a/en.onnx": b"x", "a/en.onnx.json": b"{}", "a/de.onnx": b"x"}
+    made = hub(fake, "hf://org/repo/a/en.onnx")
+    await fetching(made, tmp_path / "m", engine="piper", file="en.onnx").run(session)
+    assert content(tmp_path / "m") == {"en.onnx": b"x", "en.onnx.json": b"{}"}
+
+
 # --- the command -------------------------------------------------------------------------------
 def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -394,9 +525,8 @@ def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[s
 async def test_the_command_brings_a_model_and_tells_its_digest(
     fake: FakeSource, tmp_path: Path
 ) -> None:
-    done = await asyncio.to_thread(
-        run, "fetch", "hf://org/repo", "--to", tmp_path / "m", HF_ENDPOINT=fake.url
-    )
+    wanted = ("--for", "vllm", "--to", tmp_path / "m")
+    done = await asyncio.to_thread(run, "fetch", "hf://org/repo", *wanted, HF_ENDPOINT=fake.url)
     assert done.returncode == 0, done.stderr
     assert content(tmp_path / "m") == FILES
     told = await asyncio.to_thread(run, "checksum", tmp_path / "m")
@@ -416,6 +546,9 @@ async def test_the_commands_last_words_are_for_the_operator(
     assert done.returncode == 1
     assert json.loads(last.read_text())["reason"] == "NoAccess"
     assert "hf_secret" not in done.stderr + last.read_text()
+    other = await asyncio.to_thread(run, "verify", keys, "--for", "vosk", "--termination", last)
+    assert other.returncode == 1
+    assert json.loads(last.read_text())["reason"] == "Unfit"
     gone = await asyncio.to_thread(run, "verify", tmp_path / "none", "--termination", last)
     assert gone.returncode == 1
     assert json.loads(last.read_text())["reason"] == "NotFound"
@@ -434,5 +567,5 @@ async def test_progress_is_told_on_a_port(
         assert await response.json() == {"bytes": 3, "totalBytes": 4}
     await runner.cleanup()
     monkeypatch.setenv("HF_ENDPOINT", fake.url)
-    await load("hf://org/repo", tmp_path / "n", None, None, "127.0.0.1:0")
+    await load(Wanted("hf://org/repo"), tmp_path / "n", None, "127.0.0.1:0")
     assert content(tmp_path / "n") == FILES

@@ -2,13 +2,12 @@
 
 import asyncio
 import itertools
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from callfleet_operator.kube.authority import open_authority
+from callfleet_operator.identity.lifetimes import Lifetimes
 from callfleet_operator.kube.cache import CacheSet
 from callfleet_operator.kube.client import KubeClient, Selection, list_all
 from callfleet_operator.kube.connection import Connection, connect
@@ -17,6 +16,7 @@ from callfleet_operator.kube.events import EventRecorder
 from callfleet_operator.kube.lease import Lease, LeaseTerms
 from callfleet_operator.kube.projection import projection_of
 from callfleet_operator.kube.reflector import Reflector, run_all
+from callfleet_operator.kube.stored_identity import authority_form, kept
 from callfleet_operator.main.clock import SystemClock
 from callfleet_operator.ports.errors import (
     AlreadyExistsError,
@@ -38,11 +38,7 @@ Client = KubeClient | FakeKube
 
 
 @pytest.fixture(scope="session")
-def with_crds(apiserver: Path) -> Path:
-    apply = ["kubectl", "--kubeconfig", str(apiserver), "apply", "--server-side", "-f"]
-    subprocess.run([*apply, str(ROOT / "crds")], check=True, capture_output=True)
-    wait = ["kubectl", "--kubeconfig", str(apiserver), "wait", "--for=condition=Established"]
-    subprocess.run([*wait, "crd", "--all", "--timeout=30s"], check=True, capture_output=True)
+def with_crds(crds: None, apiserver: Path) -> Path:
     return apiserver
 
 
@@ -411,9 +407,8 @@ async def test_of_two_candidates_for_the_real_lease_one_leads(real: KubeClient) 
 
 async def test_two_operators_make_one_real_ca(real: KubeClient) -> None:
     namespace = await new_namespace(real)
-    made = await asyncio.gather(
-        *(open_authority(real, "callfleet", namespace, SystemClock()) for _ in range(4))
-    )
+    form = authority_form("callfleet", Lifetimes())
+    made = await asyncio.gather(*(kept(form, real, namespace, SystemClock()) for _ in range(4)))
     assert len({each.ca.fingerprint for each in made}) == 1
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
 from callfleet_operator.kube.client import KubeClient
 from callfleet_operator.kube.connection import connect
@@ -113,19 +114,46 @@ class Pool:
                 found[kind.kind] = item["metadata"]["name"]
         return found
 
-    async def pod(self, ready: bool, **status: Any) -> None:
+    async def pod(self, ready: bool, number: int = 1, **status: Any) -> None:
         """As ReplicaSet, scheduler and kubelet would make and report it."""
         deployment = await self.client.get(DEPLOYMENT, self.namespace, f"{self.name}-pool")
         assert deployment is not None
         template = deployment["spec"]["template"]
-        metadata = template["metadata"] | {"namespace": self.namespace, "name": f"{self.name}-1"}
+        name = f"{self.name}-{number}"
+        metadata = template["metadata"] | {"namespace": self.namespace, "name": name}
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
         await self.client.create(pod)
         told = {"type": "Ready", "status": str(ready)}
         patch = {"status": {"podIP": "127.0.0.1", "conditions": [told], **status}}
-        await self.client.patch(
-            Ref(POD, self.namespace, f"{self.name}-1"), patch, subresource="status"
-        )
+        await self.client.patch(Ref(POD, self.namespace, name), patch, subresource="status")
+
+
+async def test_a_pool_of_ours_has_a_certificate_of_its_own(
+    installation: Installation, client: KubeClient
+) -> None:
+    namespace = installation.namespace
+    pool = Pool(client, namespace, "ears")
+    with installation.operator() as (_, port):
+        await until(lambda: leads(port))
+        await pool.apply(engine="whisper", image="ears:1", model={"uri": "hf://org/ears"})
+
+        async def certified() -> bool:
+            return await client.get(SECRET, namespace, "ears-pool-tls") is not None
+
+        await until(certified)
+        secret = await client.get(SECRET, namespace, "ears-pool-tls") or {}
+        leaf = x509.load_pem_x509_certificate(base64.b64decode(secret["data"]["tls.crt"]))
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        identity = f"spiffe://callfleet.io/ns/{namespace}/providerpool/ears"
+        assert names.get_values_for_type(x509.UniformResourceIdentifier) == [identity]
+        (owner,) = secret["metadata"]["ownerReferences"]
+        assert (owner["kind"], owner["name"]) == ("ProviderPool", "ears")
+        await pool.says("Pending")
+        assert (await pool.status())["endpoint"] == f"grpcs://ears-pool.{namespace}.svc:9443"
+        deployment = await client.get(DEPLOYMENT, namespace, "ears-pool") or {}
+        mounted = deployment["spec"]["template"]["spec"]["volumes"]
+        assert "ears-pool-tls" in [(one.get("secret") or {}).get("secretName") for one in mounted]
+        await client.delete(pool.ref)
 
 
 async def live(client: KubeClient, namespace: str) -> LiveProviders | None:
@@ -199,7 +227,7 @@ def container(name: str) -> Manifest:
 async def test_why_it_does_not_run(installation: Installation, client: KubeClient) -> None:
     pools = {
         name: Pool(client, installation.namespace, name)
-        for name in ("noimage", "noprofile", "nosecret", "node", "gpu", "broken")
+        for name in ("noimage", "noprofile", "nosecret", "nokey", "node", "gpu", "broken")
     }
     with installation.operator() as (_, port):
         await until(lambda: leads(port))
@@ -209,6 +237,11 @@ async def test_why_it_does_not_run(installation: Installation, client: KubeClien
         await pools["noprofile"].apply(engine="llamacpp", image=image, model=model, profile="big")
         named = model | {"credentialsSecretName": "hub"}
         await pools["nosecret"].apply(engine="llamacpp", image=image, model=named)
+        metadata = {"namespace": installation.namespace, "name": "half"}
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata}
+        await client.create(secret | {"stringData": {"HF_TOKEN": "hf_secret"}})
+        half = model | {"credentialsSecretName": "half"}
+        await pools["nokey"].apply(engine="llamacpp", image=image, model=half)
         local = {"uri": "file:///srv/models/a.gguf"}
         await pools["node"].apply(engine="llamacpp", image=image, model=local)
         gpu = {"gpu": {"resourceName": "nvidia.com/mig-1g.10gb"}}
@@ -221,6 +254,10 @@ async def test_why_it_does_not_run(installation: Installation, client: KubeClien
         assert "spec.profile" in (await pools["noprofile"].condition())[2]
         await pools["nosecret"].says("ModelSecretNotFound")
         assert "spec.model.credentialsSecretName" in (await pools["nosecret"].condition())[2]
+        await pools["nokey"].says("ModelSecretKeyNotFound")
+        assert "Secret half" in (await pools["nokey"].condition())[2]
+        assert "no key token" in (await pools["nokey"].condition())[2]
+        assert "hf_secret" not in str(await pools["nokey"].status())
         await pools["node"].says("HostPathNotAllowed")
         assert "spec.model.uri" in (await pools["node"].condition())[2]
         assert await pools["noimage"].owned() == {}
@@ -235,6 +272,12 @@ async def test_why_it_does_not_run(installation: Installation, client: KubeClien
         await pools["gpu"].pod(ready=False, conditions=[refused])
         await pools["gpu"].says("InsufficientGPU")
         assert "no node offers nvidia.com/mig-1g.10gb" in (await pools["gpu"].condition())[2]
+
+        # A replica that answers beside it hides nothing, and agents have that one.
+        await pools["gpu"].pod(ready=True, number=2)
+        await pools["gpu"].says("Serving")
+        told = await pools["gpu"].condition("Degraded")
+        assert told[:2] == ("True", "InsufficientGPU")
 
         await pools["broken"].says("Pending")
         last = '{"reason": "Checksum", "message": "sha256 differs"}'

@@ -45,19 +45,9 @@ CHILDREN = {
 }
 
 
-@pytest.fixture(scope="session")
-def crds(apiserver: Path) -> Path:
-    kubectl = ["kubectl", "--kubeconfig", str(apiserver)]
-    apply = [*kubectl, "apply", "--server-side", "-f", str(ROOT / "crds")]
-    subprocess.run(apply, check=True, capture_output=True)
-    wait = [*kubectl, "wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"]
-    subprocess.run(wait, check=True, capture_output=True)
-    return apiserver
-
-
 @pytest.fixture
-async def client(crds: Path) -> AsyncIterator[KubeClient]:
-    async with KubeClient(await connect(crds)) as client:
+async def client(crds: None, apiserver: Path) -> AsyncIterator[KubeClient]:
+    async with KubeClient(await connect(apiserver)) as client:
         yield client
 
 
@@ -75,8 +65,8 @@ class Installation(running_operator.Installation):
 
 
 @pytest.fixture
-async def installation(crds: Path, client: KubeClient, tmp_path: Path) -> Installation:
-    made = Installation(crds, tmp_path)
+async def installation(apiserver: Path, client: KubeClient, tmp_path: Path) -> Installation:
+    made = Installation(apiserver, tmp_path)
     await made.prepare(client)
     return made
 
@@ -242,6 +232,44 @@ async def test_the_charts_rights_are_enough(entitled: Installation, client: Kube
         await until(lambda: gone(entitled, client))
     for kind in CHILDREN:
         assert await entitled.count(client, kind) == 0, kind.kind
+    refused = [line for line in entitled.log(port) if "forbidden" in json.dumps(line).lower()]
+    assert refused == []
+
+
+async def test_the_charts_rights_are_enough_for_the_platforms_identities(
+    entitled: Installation, client: KubeClient
+) -> None:
+    system, bank = entitled.system, entitled.namespace
+    platform = {
+        "sessionManager": f"sessions.{system}.svc:7443",
+        "services": [{"role": "session-manager", "service": "sessions"}],
+        "clients": [{"namespace": bank, "name": "kiosk"}],
+    }
+    await client.create(
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"namespace": system, "name": "sessions"},
+            "spec": {"ports": [{"port": 7443}]},
+        }
+    )
+    wanted = [
+        Ref(SECRET, system, "callfleet-token-keys"),
+        Ref(CONFIG_MAP, system, "callfleet-token-keys"),
+        Ref(SECRET, system, "sessions-tls"),
+        Ref(SECRET, bank, "kiosk-client-tls"),
+        Ref(SECRET, bank, "kiosk-client-tokens"),
+        Ref(SECRET, bank, "card-line-tokens"),
+    ]
+
+    async def all_there() -> bool:
+        found = [await client.get(ref.kind, ref.namespace, ref.name) for ref in wanted]
+        return None not in found
+
+    with entitled.operator(platform=platform) as (_, port):
+        await until(lambda: leads(port))
+        await entitled.apply(client, banking={})
+        await until(all_there)
     refused = [line for line in entitled.log(port) if "forbidden" in json.dumps(line).lower()]
     assert refused == []
 

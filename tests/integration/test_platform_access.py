@@ -12,7 +12,7 @@ import pytest
 
 from callfleet.v1 import common_pb2
 from callfleet.v1 import session_pb2 as session_pb
-from identities import AGENT, CLIENT, OPERATOR, Authority, Tokens, channel
+from identities import AGENT, CLIENT, OPERATOR, SERVICE, Authority, Tokens, channel
 from platform_rig import UNKNOWN, Rig, rigged, session_manager
 from stores import Server, migrated
 
@@ -55,9 +55,10 @@ async def test_a_certificate_that_expired_or_of_another_authority_is_not_talked_
     rig: Rig,
 ) -> None:
     expired = rig.authority.issue(rig.folder / "expired", AGENT, life=-timedelta(minutes=1))
+    early = rig.authority.issue(rig.folder / "early", AGENT, since=timedelta(minutes=30))
     foreign = Authority().issue(rig.folder / "foreign", AGENT)
     foreign.ca.write_bytes(rig.agent.ca.read_bytes())
-    for files in (expired, foreign):
+    for files in (expired, early, foreign):
         async with channel(rig.platform.port, files) as other:
             stub = session_manager(other)
             with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -67,6 +68,48 @@ async def test_a_certificate_that_expired_or_of_another_authority_is_not_talked_
                     timeout=10,
                 )
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize("flaw", ["expired", "early", "of another authority"])
+async def test_a_server_with_a_certificate_that_is_not_good_is_not_talked_to(
+    rig: Rig, flaw: str
+) -> None:
+    """A client does not give its token to whoever answers on the port."""
+    files = {
+        "expired": lambda: rig.authority.issue(
+            rig.folder / "server", SERVICE, life=-timedelta(minutes=1)
+        ),
+        "early": lambda: rig.authority.issue(
+            rig.folder / "server", SERVICE, since=timedelta(minutes=30)
+        ),
+        "of another authority": lambda: Authority().issue(rig.folder / "server", SERVICE),
+    }[flaw]()
+    assert files.certificate.parent == rig.platform.settings.tls  # rotated in its place
+    async with channel(rig.platform.port, rig.agent) as fresh:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await session_manager(fresh).GetSession(
+                session_pb.GetSessionRequest(session_id=UNKNOWN),
+                metadata=rig.tokens.metadata(AGENT),
+                timeout=10,
+            )
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_a_service_that_is_called_like_another_kind_is_nobody(rig: Rig) -> None:
+    for name in ("operator", "voiceagent", "client"):
+        identity = f"spiffe://callfleet.io/ns/bank/service/{name}"
+        files = rig.authority.issue(rig.folder / name, identity)
+        async with channel(rig.platform.port, files) as other:
+            refused = await rig.refused(
+                session_manager(other).GetSession,
+                session_pb.GetSessionRequest(session_id=UNKNOWN),
+                metadata=rig.tokens.metadata(identity),
+            )
+        assert (refused.code, refused.detail.code) == (
+            grpc.StatusCode.UNAUTHENTICATED,
+            "IDENTITY_UNKNOWN",
+        )
+        assert list(refused.fields) == ["certificate"]
 
 
 async def test_tokens_that_are_not_good_are_refused(rig: Rig) -> None:

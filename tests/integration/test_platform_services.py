@@ -2,19 +2,22 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from uuid import uuid4
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 from redis.asyncio import Redis
+from sqlalchemy import text
 
 from callfleet.v1 import banking_pb2 as bank_pb
 from callfleet.v1 import common_pb2
@@ -23,9 +26,9 @@ from callfleet.v1 import session_pb2 as session_pb
 from callfleet_agent.app.cli.platform import ROLES as NAMED_ROLES
 from callfleet_agent.app.platform import ROLES
 from fakes.bank import Fault
-from identities import AGENT
-from platform_rig import PHONE, Rig, proof, rigged
-from stores import Server, migrated
+from identities import AGENT, channel
+from platform_rig import PHONE, Rig, proof, rigged, session_manager
+from stores import Server, database, migrated
 
 CALLER = context_pb.ROLE_CALLER
 
@@ -114,6 +117,32 @@ async def test_a_context_grows_once_for_each_request_and_guards_against_lost_upd
     assert dict(found.customer_data) == {"name": "Ada"}
     assert found.current_intent == "card"
     assert len(newest.conversation_history) == 1
+
+
+async def test_a_session_has_a_context_from_its_beginning_and_for_half_an_hour_after_its_end(
+    rig: Rig, redis_server: Server
+) -> None:
+    call = session_pb.CallSession(session_id=str(uuid4()), sip_call_id="a@phone")
+    session = (await rig.ask(rig.sessions.CreateSession, call)).session_id
+    asked = context_pb.ContextRequest(session_id=session)
+    first = await rig.ask(rig.contexts.GetContext, asked)
+    assert (first.version, first.session_id, len(first.conversation_history)) == (0, session, 0)
+
+    day = Duration(seconds=24 * 3600)
+    update = context_pb.ContextUpdateRequest(session_id=session, current_intent="card", ttl=day)
+    await rig.ask(rig.contexts.UpdateContext, update)
+    await rig.ask(rig.sessions.CreateSession, call)
+    long = await rig.ask(rig.contexts.GetContext, asked)
+    assert (long.version, long.current_intent) == (1, "card")
+    for _ in range(2):
+        await rig.ask(rig.sessions.EndSession, session_pb.EndSessionRequest(session_id=session))
+    over = await rig.ask(rig.contexts.GetContext, asked)
+
+    assert long.expires_at.seconds - time.time() > 23 * 3600
+    assert over.current_intent == "card"
+    assert 1700 < over.expires_at.seconds - time.time() <= 1800
+    async with Redis.from_url(redis_server.url) as redis:
+        assert 0 < await redis.pttl(f"context:{session}") <= 1800_000
 
 
 async def test_contexts_are_removed_by_session_and_when_their_time_is_over(rig: Rig) -> None:
@@ -282,3 +311,117 @@ async def test_a_deadline_that_is_over_stops_the_work(rig: Rig) -> None:
 
 def test_the_command_line_knows_every_role() -> None:
     assert tuple(NAMED_ROLES) == tuple(ROLES)
+
+
+async def test_a_question_about_a_card_is_a_transaction_once_for_each_id(rig: Rig) -> None:
+    session = await rig.verified()
+    question = bank_pb.CardDeliveryRequest(
+        session_id=session, customer_id="200417", request_id=str(uuid4())
+    )
+    first = await rig.ask(rig.banking.QueryCardDelivery, question)
+    again = await rig.ask(rig.banking.QueryCardDelivery, question)
+    assert first.status == again.status == bank_pb.CARD_DELIVERY_STATUS_SHIPPED
+    assert first.status_at.seconds > 0
+    url = rig.platform.settings.database_url
+    async with database(url) as connected, connected.transaction() as connection:
+        kept = await connection.execute(
+            text(
+                "SELECT transaction_type, response_data IS NOT NULL FROM banking_transactions"
+                " WHERE session_id = CAST(:session AS uuid) ORDER BY created_at"
+            ),
+            {"session": session},
+        )
+    assert [tuple(row) for row in kept] == [("AUTHENTICATION", True), ("CARD_INQUIRY", True)]
+
+
+async def test_a_caller_id_stands_in_for_a_number(rig: Rig) -> None:
+    known = rig.bank.state.customers[0].phone
+    session = await rig.session()
+    verified = await rig.ask(
+        rig.banking.AuthenticateCustomer, proof(session, customer_id="", caller_id=known)
+    )
+    assert verified.status == bank_pb.AUTHENTICATION_STATUS_VERIFIED
+    question = bank_pb.CardDeliveryRequest(session_id=session, customer_id=verified.customer_id)
+    found = await rig.ask(rig.banking.QueryCardDelivery, question)
+    assert found.status == bank_pb.CARD_DELIVERY_STATUS_SHIPPED
+
+
+async def test_a_caller_whom_the_bank_does_not_know_loses_no_try(rig: Rig) -> None:
+    session = await rig.session()
+    for _ in range(4):
+        unknown = await rig.ask(
+            rig.banking.AuthenticateCustomer,
+            proof(session, customer_id="", caller_id="+15550199"),
+        )
+        assert unknown.status == bank_pb.AUTHENTICATION_STATUS_UNKNOWN_CALLER
+        assert unknown.attempts_left == 3
+    both = await rig.refused(
+        rig.banking.AuthenticateCustomer, proof(session, caller_id="+15550199")
+    )
+    assert list(both.fields) == ["customer_id"]
+
+
+class TestInterrupted:
+    """The search for a caller's last call, if it broke off."""
+
+    async def last(self, rig: Rig, **question: Any) -> str:
+        request = session_pb.FindInterruptedRequest(**question)
+        found = await rig.ask(rig.sessions.FindInterrupted, request)
+        return str(found.session.session_id)
+
+    async def call(self, rig: Rig, **fields: Any) -> str:
+        made = {"caller_phone": PHONE, "voice_agent": "bank/card-line", **fields}
+        return await rig.session(**made)
+
+    async def end(self, rig: Rig, session: str, reason: Any) -> None:
+        request = session_pb.EndSessionRequest(session_id=session, reason=reason)
+        await rig.ask(rig.sessions.EndSession, request)
+
+    async def test_a_call_that_never_ended_or_was_cut_off(self, rig: Rig) -> None:
+        session = await self.call(rig)
+        assert await self.last(rig, caller_phone=PHONE) == session
+        await self.end(rig, session, session_pb.EndSessionRequest.REASON_INTERRUPTED)
+        assert await self.last(rig, caller_phone=PHONE) == session
+        assert await self.last(rig, caller_phone=PHONE, session_id=session) == ""
+        assert await self.last(rig, caller_phone="+15550000000") == ""
+
+    async def test_the_same_call_id(self, rig: Rig) -> None:
+        session = await self.call(rig, caller_phone="")
+        found = await rig.ask(
+            rig.sessions.GetSession, session_pb.GetSessionRequest(session_id=session)
+        )
+        assert await self.last(rig, sip_call_id=found.sip_call_id) == session
+        assert await self.last(rig, sip_call_id="another@phone") == ""
+
+    async def test_only_the_last_call_counts_and_only_this_agents(self, rig: Rig) -> None:
+        await self.call(rig)
+        completed = await self.call(rig)
+        await self.end(rig, completed, session_pb.EndSessionRequest.REASON_COMPLETED)
+        assert await self.last(rig, caller_phone=PHONE) == ""
+        other = AGENT.replace("card-line", "mortgages")
+        on = channel(rig.platform.port, rig.authority.issue(rig.folder / "other", other))
+        async with on:
+            made = session_pb.CallSession(
+                sip_call_id="m@phone", caller_phone=PHONE, voice_agent="bank/mortgages"
+            )
+            token = rig.tokens.metadata(other)
+            await rig.ask(session_manager(on).CreateSession, made, metadata=token)
+        assert await self.last(rig, caller_phone=PHONE) == ""
+
+    async def test_how_long_ago(self, rig: Rig) -> None:
+        session = await self.call(rig)
+        await self.end(rig, session, session_pb.EndSessionRequest.REASON_INTERRUPTED)
+        await asyncio.sleep(1.1)
+        assert await self.last(rig, caller_phone=PHONE, within=Duration(seconds=1)) == ""
+        assert await self.last(rig, caller_phone=PHONE, within=Duration(seconds=60)) == session
+
+    async def test_what_is_no_question(self, rig: Rig) -> None:
+        for question in (
+            {}, {"caller_phone": PHONE, "sip_call_id": "a@b"},
+            {"caller_phone": PHONE, "within": Duration(seconds=1801)},
+        ):  # fmt: skip
+            refused = await rig.refused(
+                rig.sessions.FindInterrupted,
+                session_pb.FindInterruptedRequest(**question),
+            )
+            assert refused.code == grpc.StatusCode.INVALID_ARGUMENT

@@ -166,6 +166,54 @@ async def test_a_foreign_row_in_the_way_is_a_problem_of_that_agent_only(rig: Rig
     await until(rig, wanted, SeenState.ACTIVE, other)
 
 
+async def test_a_foreign_row_beside_ours_takes_calls_and_is_told(rig: Rig) -> None:
+    pod, stranger = await rig.pod(), await rig.pod()
+    line = number()
+    wanted, other = agent("card", pod, numbers=[line]), agent("other")
+    outcome = await rig.proxy.sync([wanted, other], epoch=1)
+    set_id = outcome.agents[wanted.uid].set_id
+    assert set_id is not None
+    await rig.add_foreign_row(set_id, stranger.uri)
+    await rig.restart(rig.endpoints[0])
+    await until(rig, wanted, SeenState.ACTIVE, pod)
+
+    outcome = await rig.proxy.sync([wanted, other], epoch=1)
+
+    assert outcome.agents[wanted.uid].problem is AgentProblem.FOREIGN_ROW_BESIDE
+    assert outcome.agents[other.uid].problem is None
+    assert outcome.in_sync
+    assert set(outcome.agents[wanted.uid].seen) == {pod.uri}
+    assert set((await rig.proxy.observe()).agents[wanted.uid]) == {pod.uri}
+    assert stranger.uri in await rig.reached(line, 6)
+
+    outcome = await rig.proxy.sync([replace(wanted, gone=True), other], epoch=1)
+    assert outcome.in_sync
+    assert outcome.state_of(wanted.uid, pod.uri) is SeenState.ABSENT
+    assert stranger.uri not in outcome.agents[wanted.uid].seen
+    assert (set_id, stranger.uri) in await rig.rows()
+
+
+async def test_a_foreign_row_that_its_owner_deletes_takes_no_calls_after_the_next_sync(
+    rig: Rig,
+) -> None:
+    pod, stranger = await rig.pod(), await rig.pod()
+    line = number()
+    wanted = agent("card", pod, numbers=[line])
+    outcome = await rig.proxy.sync([wanted], epoch=1)
+    set_id = outcome.agents[wanted.uid].set_id
+    assert set_id is not None
+    await rig.add_foreign_row(set_id, stranger.uri)
+    await rig.restart(rig.endpoints[0])
+    await until(rig, wanted, SeenState.ACTIVE, pod)
+
+    await rig.remove_foreign_row(set_id, stranger.uri)
+    outcome = await rig.proxy.sync([wanted], epoch=1)
+
+    assert outcome.in_sync
+    assert outcome.agents[wanted.uid].problem is None
+    assert await rig.reached(line, 6) == {pod.uri}
+
+
 async def test_set_ids_can_run_out(make_rig: Callable[..., Awaitable[Rig]]) -> None:
     rig = await make_rig(set_ids=(7100, 7101))
     agents = [agent(name, numbers=[number()]) for name in ("one", "two", "three")]

@@ -100,6 +100,84 @@ async def test_the_agent_finds_a_caller_who_moved(make_rig: MakeRig) -> None:
     assert elsewhere.byes == [call.get("call-id")]
 
 
+async def say_again(caller: FakeCaller, call: Message, **headers: str) -> int:
+    """The status of another INVITE inside the call, as when a phone changes networks."""
+    within = [(name, call.get(name)) for name in ("call-id", "from", "to")]
+    routes = [("route", route) for route in reversed(call.all("record-route"))]
+    more = [*within, *routes, ("cseq", "7 INVITE"), *headers.items()]
+    return (await caller.ask("INVITE", contact(call), more)).status
+
+
+async def test_a_caller_who_moved_is_found_by_a_pod_behind_a_translator(make_rig: MakeRig) -> None:
+    rig = await make_rig()
+    line, _, (pod,) = await serve(rig)
+    caller, elsewhere, victim = [await rig.caller() for _ in range(3)]
+    call = await caller.call(line, hang_up=False)
+    assert (await pod.ask_back("OPTIONS", elsewhere.uri, translated=True)).status == 481
+
+    assert await say_again(caller, call, contact=f"<{elsewhere.uri}>") == 200
+    assert (await pod.ask_back("BYE", translated=True)).status == 200
+
+    assert elsewhere.byes == [call.get("call-id")]
+    assert elsewhere.named == [elsewhere.uri]
+    assert (caller.byes, victim.byes) == ([], [])
+
+
+async def test_a_caller_who_moves_as_he_answers_is_found_too(make_rig: MakeRig) -> None:
+    rig = await make_rig()
+    line, _, (pod,) = await serve(rig)
+    caller, elsewhere = await rig.caller(), await rig.caller()
+    call = await caller.call(line, hang_up=False)
+
+    caller.contact = elsewhere.uri
+    answer = await pod.ask_back("INVITE", translated=True)
+    assert answer.status == 200
+    told = answer.get("contact").strip("<>")
+    assert (await pod.ask_back("BYE", told, translated=True)).status == 200
+
+    assert elsewhere.byes == [call.get("call-id")]
+
+
+async def test_a_place_that_was_named_leads_nowhere_else(make_rig: MakeRig) -> None:
+    rig = await make_rig()
+    line, _, (pod,) = await serve(rig)
+    caller, elsewhere, victim = [await rig.caller() for _ in range(3)]
+    first = await caller.call(line, hang_up=False)
+    assert await say_again(caller, first, contact=f"<{elsewhere.uri}>") == 200
+    _, _, proof = pod.target.partition(";")
+    assert proof.startswith("seal=")
+    host, port = victim.uri.removeprefix("sip:caller@").split(":")
+
+    moved = (
+        f"{victim.uri};{proof}",
+        f"{elsewhere.uri};maddr={host}.1;{proof}",
+        f"{elsewhere.uri};at={host}~{port}~udp;{proof}",
+        f"{elsewhere.uri};seal=",
+        elsewhere.uri,
+    )
+    for target in moved:
+        assert (await pod.ask_back("BYE", target, translated=True)).status == 481
+    await caller.call(line, hang_up=False)  # another call, with the proof of the first
+    assert (await pod.ask_back("BYE", f"{elsewhere.uri};{proof}", translated=True)).status == 481
+    assert (elsewhere.byes, victim.byes, caller.byes) == ([], [], [])
+
+
+async def test_a_caller_behind_a_translator_is_hung_up(make_rig: MakeRig) -> None:
+    rig = await make_rig()
+    line, _, (pod,) = await serve(rig)
+    caller, elsewhere = await rig.caller(), await rig.caller()
+    caller.contact = elsewhere.contact = "sip:caller@192.168.77.7:5062"
+    call = await caller.call(line, hang_up=False)
+
+    assert (await pod.ask_back("OPTIONS")).status == 200
+    # The translator gives him another port, and he says the same Contact again.
+    assert await say_again(elsewhere, call, contact=f"<{elsewhere.contact}>") == 200
+    assert (await pod.ask_back("BYE")).status == 200
+
+    assert (caller.named, elsewhere.named) == ([caller.contact], [caller.contact])
+    assert (caller.byes, elsewhere.byes) == ([], [call.get("call-id")])
+
+
 async def test_a_call_that_another_pod_refused_first_is_hung_up_by_both_sides(
     make_rig: MakeRig,
 ) -> None:

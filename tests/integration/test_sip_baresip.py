@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import random
 import shutil
 import socket
@@ -37,15 +38,18 @@ sip_listen {HOST}:@PORT@
 
 
 def free_port() -> int:
-    """A port that is free for UDP and for TCP: the phone wants both."""
-    for _ in range(100):
-        with socket.socket(type=socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
-            udp.bind((HOST, 0))
-            port = int(udp.getsockname()[1])
-            with contextlib.suppress(OSError):
-                tcp.bind((HOST, port))
-                return port
-    raise AssertionError("no port is free for both UDP and TCP")
+    """A port that is free for UDP and for TCP, as is the next one: the phone binds that for TLS.
+
+    Below the range that the kernel gives to others: nobody gets it before the phone has it.
+    """
+    for port in random.sample(range(20_000, 30_000, 2), 100):
+        with contextlib.suppress(OSError), contextlib.ExitStack() as held:
+            for number, kind in itertools.product(
+                (port, port + 1), (socket.SOCK_DGRAM, socket.SOCK_STREAM)
+            ):
+                held.enter_context(socket.socket(type=kind)).bind((HOST, number))
+            return port
+    raise AssertionError("no two ports are free for both UDP and TCP")
 
 
 class Inbox:

@@ -1,10 +1,11 @@
 """The repositories on real stores: against a model, with a new key, and with Redis away."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -13,7 +14,12 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from callfleet_agent.context.commands import ContextCommands
-from callfleet_agent.context.conversation import Addition, Exchange, Speaker
+from callfleet_agent.context.conversation import (
+    Addition,
+    ConversationContext,
+    Exchange,
+    Speaker,
+)
 from callfleet_agent.context.errors import ContextNotFoundError, VersionConflictError
 from callfleet_agent.context.queries import ContextQueries
 from callfleet_agent.session.commands import (
@@ -22,10 +28,14 @@ from callfleet_agent.session.commands import (
     SessionCommands,
     StartSession,
 )
-from callfleet_agent.session.errors import SessionEndedError, SessionNotFoundError
+from callfleet_agent.session.errors import (
+    SessionChangedError,
+    SessionEndedError,
+    SessionNotFoundError,
+)
 from callfleet_agent.session.queries import SessionQueries
-from callfleet_agent.session.record import SessionStatus
-from callfleet_agent.storage.cache import Cache
+from callfleet_agent.session.record import CallSession, SessionStatus
+from callfleet_agent.storage.cache import IN_DOUBT_S, Cache
 from callfleet_agent.storage.cached import CachedContexts, CachedSessions
 from callfleet_agent.storage.contexts import PostgresContexts
 from callfleet_agent.storage.database import Database
@@ -81,6 +91,8 @@ operations = st.one_of(
     st.tuples(st.just("move"), ids, requests, st.sampled_from(["pod-1", "pod-2"])),
     st.tuples(st.just("end"), ids, st.sampled_from(["COMPLETED", "FAILED"])),
     st.tuples(st.just("say"), ids, requests, st.integers(0, 3), st.text("xyz", min_size=1)),
+    st.tuples(st.just("begin"), ids),
+    st.tuples(st.just("lapse"), ids),
     st.tuples(st.just("forget"), ids),
     st.tuples(st.just("flush")),
 )
@@ -138,6 +150,19 @@ class Model:
         self._remember(session, request)
         return "ok"
 
+    def begin(self, session: UUID) -> str:
+        found = self.sessions.get(session)
+        if found is None:
+            return "SessionNotFoundError"
+        if found["status"] != "ACTIVE":
+            return "SessionEndedError"
+        self.contexts.setdefault(session, [])
+        self.versions.setdefault(session, 0)
+        return "ok"
+
+    def lapse(self, _: UUID) -> str:
+        return "ok"
+
     def forget(self, session: UUID) -> str:
         self.contexts.pop(session, None)
         self.versions.pop(session, None)
@@ -150,6 +175,7 @@ class Model:
 
 async def done(stores: Kept, operation: tuple[object, ...]) -> str:
     """Carry out an operation; its outcome in the model's words."""
+    work: Awaitable[object]
     match operation:
         case ("start", UUID() as session, str(call)):
             work = stores.start.start(StartSession(session_id=session, sip_call_id=call))
@@ -171,6 +197,10 @@ async def done(stores: Kept, operation: tuple[object, ...]) -> str:
             except (SessionNotFoundError, SessionEndedError, VersionConflictError) as error:
                 return type(error).__name__
             return "ok"
+        case ("begin", UUID() as session):
+            work = stores.contexts.begin(session)
+        case ("lapse", UUID() as session):
+            work = stores.contexts.lapse(session)
         case ("forget", UUID() as session):
             await stores.contexts.remove(session)
             return "ok"
@@ -305,6 +335,65 @@ async def test_redis_that_dies_makes_it_slower_and_not_wrong(
             assert stores.cache.counts.hits == hits + 1  # the second read is Redis's
 
 
+class DyingContexts(PostgresContexts):
+    """Of a process that is killed when PostgreSQL has a change and Redis has not."""
+
+    async def apply(self, *arguments: Any) -> ConversationContext:
+        await super().apply(*arguments)
+        raise asyncio.CancelledError
+
+
+class DyingSessions(PostgresSessions):
+    async def change(self, *arguments: Any) -> CallSession:
+        await super().change(*arguments)
+        raise asyncio.CancelledError
+
+
+async def test_a_copy_that_a_killed_process_left_behind_stops_nobody(
+    postgres: Server, redis_server: Server
+) -> None:
+    await asyncio.to_thread(migrated, postgres.url)
+    async with kept(postgres.url, redis_server.url) as stores:
+        session = (await stores.start.start(StartSession(sip_call_id="a"))).session_id
+        await stores.contexts.update(session, Addition(current_intent="first"))
+        dying = CachedContexts(
+            DyingContexts(stores.database, sealer()), stores.cache, sealer(), now
+        )
+        with pytest.raises(asyncio.CancelledError):
+            await ContextCommands(dying, now, new_id).update(session, Addition(current_intent="x"))
+        going = CachedSessions(DyingSessions(stores.database, sealer()), stores.cache, sealer())
+        with pytest.raises(asyncio.CancelledError):
+            await SessionCommands(going, now, new_id).change(
+                ChangeSession(session_id=session, avc_instance="pod-2")
+            )
+
+        with pytest.raises(VersionConflictError):
+            await stores.contexts.update(session, Addition(expected_version=1))
+        with pytest.raises(SessionChangedError):
+            await stores.start.change(ChangeSession(session_id=session, expected_version=1))
+
+        assert (await stores.remembered.of_session(session)).version == 2
+        assert (await stores.sessions.by_id(session)).version == 2
+
+
+async def test_a_copy_that_a_killed_process_left_behind_is_soon_gone(
+    postgres: Server, redis_server: Server
+) -> None:
+    await asyncio.to_thread(migrated, postgres.url)
+    async with kept(postgres.url, redis_server.url) as stores:
+        session = (await stores.start.start(StartSession(sip_call_id="a"))).session_id
+        await stores.contexts.update(session, Addition(current_intent="first"))
+        dying = CachedContexts(
+            DyingContexts(stores.database, sealer()), stores.cache, sealer(), now
+        )
+        with pytest.raises(asyncio.CancelledError):
+            await ContextCommands(dying, now, new_id).update(session, Addition(current_intent="x"))
+
+        await asyncio.sleep(IN_DOUBT_S + 0.1)
+
+        assert (await stores.remembered.of_session(session)).current_intent == "x"
+
+
 @pytest.mark.slow
 async def test_what_was_acknowledged_survives_postgresql_killed_in_the_middle_of_writes(
     redis_server: Server,
@@ -353,3 +442,15 @@ async def test_what_was_acknowledged_survives_postgresql_killed_in_the_middle_of
         assert len(said) == len(set(said))  # nothing twice
         assert set(acknowledged) <= set(said)  # nothing lost
         assert len(said) - len(acknowledged) <= len(sessions)  # at most the last of each
+
+
+async def test_what_is_still_asked_when_the_database_is_left_is_given_up(postgres: Server) -> None:
+    async def ask() -> None:
+        async with left.transaction() as connection:
+            await connection.execute(text("SELECT pg_sleep(60)"))
+
+    async with database(postgres.url) as left:
+        asking = asyncio.create_task(ask())
+        await asyncio.sleep(0.5)
+    with pytest.raises(StoreUnavailableError):
+        await asyncio.wait_for(asking, 5)

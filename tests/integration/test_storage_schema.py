@@ -15,7 +15,11 @@ from callfleet_agent.storage.audit import audit_entries
 from callfleet_agent.storage.database import Database
 from callfleet_agent.storage.schema import migrate
 from callfleet_agent.storage.tables import metadata
-from callfleet_agent.storage.upkeep import Retention, apply_retention, make_partitions
+from callfleet_agent.storage.upkeep import (
+    Retention,
+    apply_retention,
+    make_partitions,
+)
 from stores import Server, database
 
 NOVEMBER = datetime(2026, 11, 15, 12, tzinfo=UTC)
@@ -144,6 +148,63 @@ async def test_a_month_whose_calls_are_in_the_rest_is_told_and_nothing_is_lost(
 
         assert await make_partitions(connected, NOVEMBER) == 1
         assert await scalars(connected, "SELECT count(*) FROM call_sessions") == [1]
+
+
+async def test_the_digest_of_a_proof_is_forgotten_after_an_hour(postgres: Server) -> None:
+    insert = (
+        "INSERT INTO banking_transactions (session_id, transaction_type, authentication_status,"
+        " created_at, request_digest)"
+        " SELECT session_id, 'AUTHENTICATION', 'VERIFIED', '{}', 'x' FROM call_sessions"
+    )
+    async with database(postgres.url) as connected:
+        await migrate(connected)
+        await run(connected, call(NOVEMBER))
+        for minutes in (61, 59):
+            await run(connected, insert.format(NOVEMBER - timedelta(minutes=minutes)))
+
+        await apply_retention(connected, Retention(), NOVEMBER)
+
+        sql = "SELECT request_digest IS NULL FROM banking_transactions ORDER BY created_at"
+        assert await scalars(connected, sql) == [True, False]
+
+
+async def test_sessions_from_before_there_were_owners_belong_to_their_agent(
+    postgres: Server,
+) -> None:
+    async with database(postgres.url) as connected:
+        await migrate(connected, "0002")
+        for agent in ("bank/card-line", "nonsense", ""):
+            made = call(NOVEMBER).replace("(session_id,", "(voice_agent, session_id,")
+            await run(connected, made.replace("VALUES (", f"VALUES ('{agent}', "))
+        await migrate(connected)
+        assert await scalars(connected, "SELECT owner FROM call_sessions ORDER BY 1") == [
+            "", "", "spiffe://callfleet.io/ns/bank/voiceagent/card-line",
+        ]  # fmt: skip
+
+
+async def test_a_context_is_deleted_a_day_after_its_time_and_its_call_is_kept(
+    postgres: Server,
+) -> None:
+    insert = (
+        "INSERT INTO conversation_contexts (session_id, expires_at)"
+        " SELECT session_id, '{}' FROM call_sessions WHERE session_id = '{}'"
+    )
+    async with database(postgres.url) as connected:
+        await migrate(connected)
+        sessions = {hours: uuid4() for hours in (25, 23, -1)}
+        for hours, session_id in sessions.items():
+            await run(connected, call(NOVEMBER, session_id))
+            await run(connected, insert.format(NOVEMBER - timedelta(hours=hours), session_id))
+
+        deleted = await apply_retention(connected, Retention(), NOVEMBER)
+        again = await apply_retention(connected, Retention(), NOVEMBER)
+
+        assert (deleted.months, deleted.calls, deleted.contexts) == (0, 0, 1)
+        assert (again.months, again.calls, again.contexts) == (0, 0, 0)
+        left = await scalars(connected, "SELECT session_id FROM conversation_contexts")
+        assert set(left) == {sessions[23], sessions[-1]}
+        kept = await scalars(connected, "SELECT session_id FROM call_sessions")
+        assert set(kept) == set(sessions.values())
 
 
 async def test_retention_drops_old_months_and_deletes_old_rows_and_nothing_else(

@@ -57,6 +57,12 @@ capabilities:
 {{ eq .Values.proxy.driver "kamailio" | ternary "RPC" "mi" }}
 {{- end }}
 
+{{/* Image by engine: ours for the engines that `callfleet serve` has, unless another is named. */}}
+{{- define "callfleet.poolImages" -}}
+{{- $ours := include "callfleet.image" .Values.pools.engines.image -}}
+{{- mergeOverwrite (dict "whisper" $ours "vosk" $ours "piper" $ours) .Values.pools.images | toJson -}}
+{{- end }}
+
 {{/* The operator's settings file. */}}
 {{- define "callfleet.operatorSettings" -}}
 installation: {{ .Values.installation }}
@@ -64,8 +70,10 @@ namespace: {{ .Release.Namespace }}
 watchNamespaces: {{ .Values.operator.watchNamespaces | toJson }}
 agentImage: {{ include "callfleet.image" .Values.agent.image }}
 agentImagePullPolicy: {{ .Values.agent.image.pullPolicy }}
+agentEgress: {{ .Values.agent.egress | toJson }}
+metricsCidrs: {{ .Values.monitoring.metricsCidrs | toJson }}
 pools:
-  images: {{ .Values.pools.images | toJson }}
+  images: {{ include "callfleet.poolImages" . }}
   profiles: {{ .Values.pools.profiles | toJson }}
   # Mounting images is on by default from Kubernetes 1.35 on.
   imageVolumes: {{ ternary .Values.pools.imageVolumes (semverCompare ">=1.35.0-0" .Capabilities.KubeVersion.Version) (kindIs "bool" .Values.pools.imageVolumes) }}
@@ -77,6 +85,19 @@ logLevel: {{ .Values.operator.logLevel | upper }}
 {{- with .Values.monitoring.traces.endpoint }}
 tracesEndpoint: {{ . | quote }}
 {{- end }}
+{{- if .Values.platform.enabled }}
+platform:
+  {{- $services := list }}
+  {{- range include "callfleet.platformRoles" . | fromJsonArray }}
+  {{- if has .key (list "sessionManager" "contextStore" "banking") }}
+  {{ .key }}: {{ .address | quote }}
+  {{- end }}
+  {{- $services = append $services (dict "role" .role "service" .name) }}
+  {{- end }}
+  services: {{ $services | toJson }}
+  clients: {{ .Values.platform.clients | toJson }}
+{{- end }}
+identities: {{ .Values.identities | toJson }}
 lease: {name: {{ .Release.Name }}-operator, durationSeconds: 15, renewSeconds: 4}
 proxies:
   - name: {{ .Values.proxy.name }}

@@ -39,7 +39,7 @@ def _build_one(store: Docker | Buildah, image: Image, tag: str) -> str:
             say(f"  ✓ {target} is as its sources are")
             return target
         with step(f"build {target}"):
-            _run_build(store, target, base, context)
+            _run_build(store, image, target, base, context)
         write_atomically(
             _built_file(), json.dumps({**built, target: [source, store.image_id(target)]})
         )
@@ -59,8 +59,11 @@ def _base(store: Docker | Buildah, image: Image) -> str | None:
     return ensure_base(store, image.base)
 
 
-def _run_build(store: Docker | Buildah, target: str, base: str | None, context: Path) -> None:
+def _run_build(
+    store: Docker | Buildah, image: Image, target: str, base: str | None, context: Path
+) -> None:
     arguments = [f"--build-arg=BASE={base}"] if base else []
+    arguments += [f"--target={image.target}"] if image.target else []
     passed = [name for name in PASSED_ON if os.environ.get(name)]
     arguments += [f"--build-arg={name}={os.environ[name]}" for name in passed]
     if isinstance(store, Docker):

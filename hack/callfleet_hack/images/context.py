@@ -21,19 +21,23 @@ NOT_SOURCE = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
 
 @dataclass(frozen=True)
 class Image:
-    """`members` of the workspace to install, each with the extras that it needs."""
+    """`members` of the workspace to install, each with the extras that it needs. `folder` of
+    images/, where it is not the image's name; `target` names a stage of the Dockerfile.
+    """
 
     name: str
     base: str  # debian or python
     members: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    folder: str = ""
+    target: str = ""
 
 
+AGENT_MEMBERS = (("proto", ()), ("operator", ()), ("agent-runtime", ("tracing",)))
 IMAGES = {
     image.name: image
     for image in (
-        Image(
-            "agent", "python", (("proto", ()), ("operator", ()), ("agent-runtime", ("tracing",)))
-        ),
+        Image("agent", "python", AGENT_MEMBERS, target="agent"),
+        Image("engines", "python", AGENT_MEMBERS, folder="agent", target="engines"),
         Image("operator", "python", (("proto", ()), ("operator", ("controller",)))),
         Image("proxy", "debian"),
         Image("postgres", "debian"),
@@ -45,7 +49,8 @@ IMAGES = {
 
 def lay_out(image: Image, target: Path, repository: Path = REPOSITORY) -> str:
     """Fill the empty folder `target`; a hash of everything in it."""
-    shutil.copytree(repository / "images" / image.name, target, dirs_exist_ok=True)
+    source = repository / "images" / (image.folder or image.name)
+    shutil.copytree(source, target, dirs_exist_ok=True)
     if image.members:
         _lay_out_members(image, target, repository)
     return _settle(target)

@@ -20,7 +20,8 @@ MAX_PODS = 200
 PAUSE_IMAGE = "localhost/callfleet/pause:1"
 DNS_IMAGE = "localhost/callfleet/coredns:v1.12.4"
 
-# Paths that kubelet, containerd and CNI use whatever they are told; removed if they are new.
+MODELS = Path("/var/lib/callfleet-models")  # of the demo's pools
+# Paths that kubelet, containerd, CNI and pods use whatever they are told; removed if they are new.
 FOREIGN_FOLDERS = (
     Path("/var/lib/kubelet"),
     Path("/var/lib/cni"),
@@ -29,6 +30,7 @@ FOREIGN_FOLDERS = (
     Path("/run/containerd"),
     Path("/opt/containerd"),
     Path("/tmp/hostpath_pv"),
+    MODELS,
 )
 SYSCTLS = {
     "net/ipv4/ip_forward": "1",

@@ -5,16 +5,18 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import tarfile
 from pathlib import Path
 
 import pytest
 
 from callfleet_hack import stored_image
+from callfleet_hack.cache import REPOSITORY
 from callfleet_hack.errors import HackError
 from callfleet_hack.image_store import reference
 from callfleet_hack.images.base import sources_of
-from callfleet_hack.images.context import Image, lay_out, requirements
+from callfleet_hack.images.context import IMAGES, Image, lay_out, requirements
 from callfleet_hack.node.archive import write_image
 
 AGENT = Image("agent", "python", (("proto", ()), ("operator", ("controller",))))
@@ -92,6 +94,38 @@ def test_the_hash_of_a_context_changes_with_its_contents_only(
 
     assert first == same
     assert first != other
+
+
+def test_an_image_may_be_a_stage_of_anothers_dockerfile(repository: Path, tmp_path: Path) -> None:
+    engines = Image("engines", "python", AGENT.members, folder="agent", target="engines")
+    (tmp_path / "engines").mkdir()
+    assert lay_out(engines, tmp_path / "engines", repository) == _lay_out(
+        repository, tmp_path / "agent"
+    )
+
+
+def test_every_target_is_a_stage_of_its_dockerfile() -> None:
+    for image in IMAGES.values():
+        file = REPOSITORY / "images" / (image.folder or image.name) / "Dockerfile"
+        stages = re.findall(r"^FROM \S+ AS (\S+)$", file.read_text(), re.MULTILINE)
+        assert image.target in {*stages, ""}
+
+
+def test_what_shares_the_agents_python_has_the_agents_versions() -> None:
+    agents = _pinned(REPOSITORY / "requirements.lock")
+    engines = _pinned(REPOSITORY / "images" / "agent" / "recognition.lock")
+    shared = engines.keys() & agents.keys()
+    assert "numpy" in shared
+    assert {name: engines[name] for name in shared} == {name: agents[name] for name in shared}
+    # These are under the GPL, or hold what is.
+    assert not any(name.startswith("piper") or name == "av" for name in engines)
+
+
+def _pinned(lock: Path) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for name, version in re.findall(r"^([a-z0-9-]+)==(\S+)", lock.read_text(), re.MULTILINE):
+        found.setdefault(name, set()).add(version)
+    return found
 
 
 def test_the_mirror_of_the_main_release_comes_first() -> None:

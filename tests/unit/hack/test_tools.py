@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from callfleet_hack import kind_cluster
+from callfleet_hack.cache import cluster_dir
+from callfleet_hack.cluster import package_groups
 from callfleet_hack.errors import HackError
 from callfleet_hack.packages import GROUPS, Package, ensure_packages, missing
 from callfleet_hack.tools import TOOLS, ensure, go_command, source_hash
@@ -59,3 +62,29 @@ def test_what_is_missing_is_named_with_the_command_that_installs_it(
 
     with pytest.raises(HackError, match=r"apt-get install .* no-such"):
         ensure_packages(["empty"], install=False)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "kubeconfig", "groups"),
+    [
+        ("kind", None, ["test"]),
+        ("node", None, ["cluster", "images", "test"]),
+        ("node", cluster_dir() / "kubeconfig", ["cluster", "images", "test"]),
+        ("node", Path("/of/somebody"), ["test"]),
+    ],
+)
+def test_docker_or_a_cluster_that_is_there_needs_no_packages_of_a_node(
+    monkeypatch: pytest.MonkeyPatch, chosen: str, kubeconfig: Path | None, groups: list[str]
+) -> None:
+    monkeypatch.setenv("CALLFLEET_CLUSTER", chosen)
+
+    assert package_groups(kubeconfig) == groups
+
+
+def test_kind_takes_the_image_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIND_NODE_IMAGE", "kindest/node:v1.28.15")
+    named = kind_cluster.create_command(Path("kind"), Path("file"))
+    monkeypatch.delenv("KIND_NODE_IMAGE")
+    default = kind_cluster.create_command(Path("kind"), Path("file"))
+
+    assert named == [*default, "--image", "kindest/node:v1.28.15"]

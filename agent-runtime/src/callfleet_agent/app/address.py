@@ -47,9 +47,20 @@ def _parsed(name: str, value: str) -> ipaddress.IPv4Address | ipaddress.IPv6Addr
 
 def outgoing_address() -> str:
     """The address of the interface that packets to the network leave by; sends nothing."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # RFC 5737: nobody's address; UDP connect is local
-        except OSError:
-            return "127.0.0.1"
-        return str(probe.getsockname()[0])
+    return _source_toward("192.0.2.1") or "127.0.0.1"  # RFC 5737: nobody's address
+
+
+def address_toward(host: str) -> str:
+    """The address of the interface that packets to `host` leave by: loopback for this machine."""
+    return _source_toward(host) or outgoing_address()
+
+
+def _source_toward(host: str) -> str | None:
+    """None when the host has no address, or no way leads there."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, 9, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.connect(address)  # of UDP: sends nothing
+            return str(probe.getsockname()[0])
+    except OSError:
+        return None

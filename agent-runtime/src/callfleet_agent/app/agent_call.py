@@ -8,58 +8,30 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
-from uuid import UUID, uuid4
+from typing import Any, Final
+from uuid import UUID
 
-from callfleet_agent.app.call_detail import answer_ms_of, call_detail, plain
+from callfleet_agent.app.call_detail import call_detail
+from callfleet_agent.app.call_media import CallMedia
+from callfleet_agent.app.call_parts import CallParts
+from callfleet_agent.app.call_session import caller_of, ended_at, new_id, session_of, status_of
+from callfleet_agent.app.call_turns import CallTurns
 from callfleet_agent.app.conversation import Conversation, Introduction, NobodyTalksError
+from callfleet_agent.app.earlier_calls import Search
 from callfleet_agent.app.logs import correlated
-from callfleet_agent.app.media_terms import media_settings
-from callfleet_agent.app.metrics import AgentMetrics
-from callfleet_agent.app.supervisor import Supervisor
 from callfleet_agent.app.traced_call import TracedCall
-from callfleet_agent.app.turn_clock import TurnClock
-from callfleet_agent.link import Caller
 from callfleet_agent.rtp import MediaSession, MediaTick
 from callfleet_agent.session import Call, CallEvent, CallState, EndedBy, Refusal
 from callfleet_agent.sip import events, sdp
 from callfleet_agent.sip.call import Call as SipCall
 from callfleet_agent.sip.dialog import Dialog
-from callfleet_agent.sip.errors import LocalProtocolError, NotAcceptableError, RemoteProtocolError
+from callfleet_agent.sip.errors import LocalProtocolError, NotAcceptableError
+from callfleet_agent.time_limit import at_most
 from callfleet_agent.tracing import continued, traceparent_of
-from callfleet_agent.transport.rtp_call import RtpCall
-from callfleet_agent.transport.rtp_port import NoPortsFree, PortRange, RtpEndpoint
-from callfleet_agent.transport.ticker import Ticker
+from callfleet_agent.transport.rtp_port import NoPortsFree, RtpEndpoint
 
 BYE_LIMIT_S: Final = 33.0
 _log = logging.getLogger(__name__)
-
-
-class SipCommands(Protocol):
-    """The SIP endpoint as a call uses it: commands are sent when the block ends."""
-
-    def commands(self) -> AbstractContextManager[float]:
-        """Gives `now` for commands."""
-
-
-@dataclass(frozen=True, slots=True)
-class CallParts:
-    """What a connector lends to each of its calls."""
-
-    sip: SipCommands
-    ports: PortRange
-    ticker: Ticker
-    supervisor: Supervisor
-    metrics: AgentMetrics
-    clock: Callable[[], float]
-    rng: random.Random
-    bind: str
-    address: str
-    codecs: tuple[str, ...]
-    media_timeout_s: float
 
 
 class AgentCall:
@@ -70,24 +42,21 @@ class AgentCall:
         self._sip: SipCall = incoming.call
         self._offer = incoming.offer
         self._number = number
-        self.call: Call[Dialog] = Call(uuid=uuid4(), offered_at=parts.clock())
-        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.call: Call[Dialog] = Call(uuid=new_id(), offered_at=parts.clock())
+        loop = asyncio.get_running_loop()
+        self._over: asyncio.Future[None] = loop.create_future()
         self._ended = asyncio.Event()
-        self._established: asyncio.Future[sdp.SessionDescription | None] = (
-            asyncio.get_running_loop().create_future()
-        )
-        self._local: sdp.LocalMedia | None = None
-        self._rtp: RtpCall | None = None
-        self._media: MediaSession | None = None
+        self._established: asyncio.Future[sdp.SessionDescription | None] = loop.create_future()
+        cname = f"{random.Random(self.call.uuid.int).getrandbits(64):016x}"
+        self._media = CallMedia(parts, self._sip, cname)
         self._talk: Conversation | None = None
-        self._cname = f"{random.Random(self.call.uuid.int).getrandbits(64):016x}"
-        self._turns = 0
-        self._clock = TurnClock()
         self._trace = TracedCall(str(self.call.uuid), traceparent_of(self._sip.info.traceparent))
         if self._trace.traceparent:
             self._sip.fixed_headers = (("Traceparent", self._trace.traceparent),)
-        self._receiving = True
-        self._codec: str | None = None
+        self._story = parts.book.story(self.call.uuid)
+        self._turns = CallTurns(parts.metrics, self._trace, self._story, parts.clock)
+        info = self._sip.info
+        self._earlier = Search(parts.book.earlier, caller_of(info), info.call_id, self.call.uuid)
         self._cause = ""
 
     @property
@@ -113,45 +82,31 @@ class AgentCall:
             self._refuse(Refusal.NO_PORT, 503, retry_after=10)
             return
         try:
-            media = self._negotiate_and_answer(endpoint.port)
+            media = self._answer(endpoint.port)
             if media is None and self.call.is_over:
                 return
             if media is None:
                 media = await self._answer_to_our_offer()
                 if media is None:
                     return
-            session = MediaSession(
-                media_settings(media, self._cname), rng=self._parts.rng, now=self._parts.clock()
-            )
-            self._receiving, self._codec = media.receiving, media.codec
-            self._media = session
-            self._rtp = RtpCall(endpoint, session, self._parts.ticker, on_tick=self._on_tick)
+            session = self._media.open(media, endpoint, self._on_tick)
         finally:
-            if self._rtp is None:
+            if not self._media.is_open:
                 endpoint.close()
         await self._talk_until_over(session)
 
-    def _negotiate_and_answer(self, port: int) -> sdp.NegotiatedMedia | None:
+    def _answer(self, port: int) -> sdp.NegotiatedMedia | None:
         """Send 200, or 488 and end; None where the caller's ACK will bring the answer."""
-        parts = self._parts
-        self._local = sdp.LocalMedia(parts.address, port, codecs=parts.codecs)
-        media: sdp.NegotiatedMedia | None = None
         if self.call.is_over:  # cancelled while the ports were opened
             return None
         try:
-            with parts.sip.commands() as now:
-                origin = self._sip.origin(parts.address)
-                if self._offer is None:
-                    self._sip.answer(sdp.make_offer(self._local, origin), now=now)
-                else:
-                    negotiated = sdp.make_answer(self._offer, self._local, origin)
-                    self._sip.answer(negotiated.description, now=now)
-                    media = negotiated.media
+            media = self._media.answer(port, self._offer)
         except NotAcceptableError as error:
             self._refuse(Refusal.NO_CODEC, 488, warning=(error.warning, error.reason))
             return None
         self._move(CallEvent.ANSWERED)
-        parts.metrics.call_answered(parts.clock() - self.call.offered_at)
+        self._parts.metrics.call_answered(self._parts.clock() - self.call.offered_at)
+        self._story.started(session_of(self.call.uuid, self._sip.info, self._parts.about))
         return media
 
     async def _answer_to_our_offer(self) -> sdp.NegotiatedMedia | None:
@@ -159,30 +114,27 @@ class AgentCall:
         waits: tuple[asyncio.Future[Any], ...] = (self._established, self._over)
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         answer = self._established.result() if self._established.done() else None
-        if answer is not None and self._local is not None:
-            with contextlib.suppress(RemoteProtocolError):
-                ours = sdp.make_offer(self._local, self._sip.origin(self._parts.address))
-                return sdp.accept_answer(ours, answer)
-        self._hang_up("no-media")
-        return None
+        media = None if answer is None else self._media.accepted(answer)
+        if media is None:
+            self._hang_up("no-media")
+        return media
 
     async def _talk_until_over(self, session: MediaSession) -> None:
-        about = self._sip.info
         talk = self._talk = Conversation(
             self.call,
             Introduction(
                 self._number,
-                about.number or "",
-                Caller(about.caller.id, about.caller.trusted, about.caller.withheld),
+                self._sip.info.number or "",
+                caller_of(self._sip.info),
                 str(self.uuid),
                 self._trace.traceparent,
+                await self._earlier.found(),
             ),
             session,
             self._parts.supervisor,
-            self,
+            self._turns,
         )
-        if self._rtp is not None:
-            self._rtp.start()
+        self._media.start()
         conversation = asyncio.ensure_future(talk.run())
         try:
             waits: tuple[asyncio.Future[Any], ...] = (conversation, self._over)
@@ -202,15 +154,14 @@ class AgentCall:
 
     async def _finish(self) -> None:
         parts = self._parts
-        stats = None if self._media is None else self._media.stats(parts.clock())
-        if self._rtp is not None:
-            await self._rtp.close()
+        await self._earlier.end()
+        stats = await self._media.close()
         if self._talk is not None:
             await self._talk.end(_link_reason(self.call, self._cause))
             self._follow(self._talk)
         if not self.call.is_over:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(BYE_LIMIT_S):
+                async with at_most(BYE_LIMIT_S):
                     await self._ended.wait()
         if not self.call.is_over:
             self._move(CallEvent.FAILED)
@@ -218,14 +169,15 @@ class AgentCall:
             parts.metrics.rtp_of_call(stats)
         if self.call.answered_at is not None:
             parts.metrics.call_ended(self.call.ended_by, self.call.talked_s())
-        fields = call_detail(self.call, self._cause, self._turns, self._codec, stats)
+        self._story.ended(status_of(self.call, self._cause), ended_at(self.call, parts.clock()))
+        fields = call_detail(self.call, self._cause, self._turns.turns, self._media.codec, stats)
         _log.info("call detail record", extra=fields)
         self._trace.end(
             {
-                "codec": self._codec,
+                "codec": self._media.codec,
                 "ended_by": self.call.ended_by.value,
                 "cause": self._cause or None,
-                "turns": self._turns,
+                "turns": self._turns.turns,
                 "moved": self.call.workers_lost,
             },
             failed=self._cause if self.call.ended_by is EndedBy.FAILED else "",
@@ -241,7 +193,7 @@ class AgentCall:
                 if not self._established.done():
                     self._established.set_result(event.answer)
                 elif event.answer is not None:
-                    self._renegotiated_by_ack(event.answer)
+                    self._media.reanswered(event.answer)
             case events.CallCancelled():
                 self._end(CallEvent.CANCELLED)
             case events.Failed():
@@ -250,42 +202,11 @@ class AgentCall:
                 self._cause = self._cause or event.cause.value.replace("_", "-")
                 self._end(_END_EVENTS[event.cause])
             case events.Reoffered():
-                self._reoffered(event)
+                self._media.reoffered(event.offer)
             case events.DtmfInfo() if self._talk is not None:
                 self._talk.key(event.digit, event.duration_ms)
             case _:
                 _log.debug("an event of SIP changes nothing", extra={"event": type(event).__name__})
-
-    def _reoffered(self, event: events.Reoffered) -> None:
-        if self._local is None:
-            return
-        origin = self._sip.origin(self._parts.address)
-        try:
-            with self._parts.sip.commands() as now:
-                if event.offer is None:
-                    self._sip.answer(sdp.make_offer(self._local, origin), now=now)
-                    return
-                negotiated = sdp.make_answer(event.offer, self._local, origin)
-                self._sip.answer(negotiated.description, now=now)
-        except NotAcceptableError as error:
-            with self._parts.sip.commands() as now:
-                self._sip.reject(488, warning=(error.warning, error.reason), now=now)
-            return
-        self._renegotiate(negotiated.media)
-
-    def _renegotiated_by_ack(self, answer: sdp.SessionDescription) -> None:
-        if self._local is None:
-            return
-        try:
-            ours = sdp.make_offer(self._local, self._sip.origin(self._parts.address))
-            self._renegotiate(sdp.accept_answer(ours, answer))
-        except RemoteProtocolError:
-            _log.warning("the answer to our offer cannot be used, the session stays as it was")
-
-    def _renegotiate(self, media: sdp.NegotiatedMedia) -> None:
-        self._receiving = media.receiving
-        if self._media is not None:
-            self._media.renegotiate(media_settings(media, self._cname), self._parts.clock())
 
     def hang_up(self, reason: str) -> None:
         """The connector ends the call, for example because it is told to stop at once."""
@@ -302,56 +223,18 @@ class AgentCall:
     def _on_tick(self, tick: MediaTick) -> None:
         if self._talk is not None:
             self._talk.tick(tick)
-        media = self._media
-        if media is None or not self._receiving or self._over.done():
+        if self._over.done():
             return
-        if media.silent_for(self._parts.clock()) > self._parts.media_timeout_s:
+        if self._media.silent_for() > self._parts.media_timeout_s:
             _log.warning("no sound came from the caller for too long")
             self._cause = "media-timeout"
             self._hang_up("media-timeout", event=CallEvent.FAILED)
             self._let_go()
 
-    def worker_event(self, name: str, fields: dict[str, object]) -> None:
-        """A worker tells of a turn: numbers and codes, never content."""
-        stages = self._parts.metrics.stages
-        if name == "turn":
-            self._turns += 1
-            stages.turn(fields)
-            answered_s = self._clock.turn(fields, self._parts.clock())
-            stages.spoke(answered_s, None)
-            self._trace.turn(fields)
-            if answered_s is not None:
-                self._trace.heard(None)
-            answer_ms = answer_ms_of(fields)
-            if answer_ms is not None:
-                self._parts.metrics.turn_answered(answer_ms)
-        elif name == "barge-in":
-            stages.barged_in(fields)
-            self._trace.interrupted()
-        elif name.endswith("_failed"):
-            self._parts.metrics.provider_failed()
-        _log.info("a turn of the conversation", extra={"turn_event": name, **plain(fields)})
-
-    def sound_came(self) -> None:
-        """A worker speaks."""
-        voice_to_voice_s, first_sound_s = self._clock.sound(self._parts.clock())
-        if first_sound_s is not None:
-            self._trace.heard(first_sound_s)
-        self._parts.metrics.stages.spoke(voice_to_voice_s, first_sound_s)
-
-    def sound_ended(self) -> None:
-        """What it said is complete, or the caller interrupted it."""
-        self._clock.silence()
-
     @property
     def waits(self) -> bool:
         """Whether no worker has the call that should have one."""
         return self._talk is not None and self._talk.waits and not self.call.is_over
-
-    def moved(self) -> None:
-        """Another worker took the call."""
-        self._parts.metrics.call_moved()
-        _log.info("the call goes on with another worker")
 
     # inside
 

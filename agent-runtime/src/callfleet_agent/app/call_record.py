@@ -17,6 +17,7 @@ from callfleet_agent.services.answers import (
 from callfleet_agent.services.record_sink import RecordKind
 from callfleet_agent.session.record import CallSession, SessionStatus
 
+_LINE: Final = b"\n"
 _REASONS: Final[dict[SessionStatus, Any]] = {
     SessionStatus.COMPLETED: session_pb2.EndSessionRequest.REASON_COMPLETED,
     SessionStatus.FAILED: session_pb2.EndSessionRequest.REASON_FAILED,
@@ -25,10 +26,13 @@ _REASONS: Final[dict[SessionStatus, Any]] = {
 
 
 class JournalRecorder:
-    """CallRecorder on a journal."""
+    """CallRecorder on a journal; without `turns` there is nobody to deliver them to. With an
+    `owner` each record begins with a line that says whose it is (`owned` reads it)."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, *, turns: bool = True, owner: str = "") -> None:
         self._journal = journal
+        self._turns = turns
+        self._owner = owner
 
     def call_started(self, session: CallSession) -> None:
         """A call was answered."""
@@ -49,6 +53,8 @@ class JournalRecorder:
 
     def turn_ended(self, session_id: UUID, record_id: UUID, turn: Mapping[str, Any]) -> None:
         """A turn is over. `turn`: `exchanges`, `intent` and `facts`; each may be absent."""
+        if not self._turns:
+            return
         exchanges: tuple[Exchange, ...] = turn.get("exchanges", ())
         request = context_pb2.ContextUpdateRequest(
             session_id=str(session_id),
@@ -69,4 +75,13 @@ class JournalRecorder:
     def _append(
         self, weight: Weight, kind: RecordKind, session_id: UUID, record_id: UUID, request: Any
     ) -> None:
-        self._journal.append(weight, kind, session_id, record_id, request.SerializeToString())
+        data = request.SerializeToString()
+        if self._owner:
+            data = self._owner.encode() + _LINE + data
+        self._journal.append(weight, kind, session_id, record_id, data)
+
+
+def owned(payload: bytes) -> tuple[str, bytes]:
+    """Whose a record is, and the record."""
+    owner, _, data = payload.partition(_LINE)
+    return owner.decode(), data

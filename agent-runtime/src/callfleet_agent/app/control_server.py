@@ -5,9 +5,10 @@ from pathlib import Path
 import grpc
 
 from callfleet.v1 import fleet_pb2_grpc
+from callfleet_agent.identity import TlsFiles
 from callfleet_agent.services.control import ControlledPod, ControlService
 from callfleet_agent.services.errors import ServicesError
-from callfleet_agent.services.tls import TlsFiles, server_credentials
+from callfleet_agent.services.tls import server_credentials
 
 
 async def serve_control(
@@ -16,7 +17,8 @@ async def serve_control(
     """Listen for the operator; the server and its port. Without a TLS folder: loopback only.
 
     Raises:
-        ServicesError: the port is taken, or the identity's files are not there.
+        ServicesError: the port is taken.
+        TlsFilesError: the identity's files are not there.
     """
     server = grpc.aio.server(
         options=[

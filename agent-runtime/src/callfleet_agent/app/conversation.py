@@ -11,11 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 from callfleet_agent.app.supervisor import Supervisor, Worker
+from callfleet_agent.audio import Pcm8k
 from callfleet_agent.link import (
     Audio,
     Caller,
     Context,
     Dtmf,
+    Earlier,
     EndOfSpeech,
     Event,
     Hangup,
@@ -26,9 +28,10 @@ from callfleet_agent.link import (
     Message,
     Ready,
 )
-from callfleet_agent.rtp import MediaSession, MediaTick
+from callfleet_agent.rtp import MediaTick
 from callfleet_agent.session import Call, Search, VoiceEvent, VoiceState
 from callfleet_agent.sip.dialog import Dialog
+from callfleet_agent.time_limit import at_most
 from callfleet_agent.transport.link_client import MAX_UNANSWERED_PINGS, LinkClient, tick_message
 
 READY_WAIT_S: Final = 5.0
@@ -49,6 +52,27 @@ class Introduction:
     caller: Caller
     correlation_id: str
     traceparent: str = ""
+    earlier: Earlier | None = None
+
+
+class Media(Protocol):
+    """Where the agent's speech is played, as MediaSession has it."""
+
+    @property
+    def epoch(self) -> int:
+        """The current epoch."""
+
+    def push(self, epoch: int, position: int, sound: Pcm8k) -> bool:
+        """Queue sound; False when its epoch has ended."""
+
+    def end_of_speech(self, epoch: int, position: int) -> None:
+        """An utterance is complete."""
+
+    def interrupt(self, epoch: int) -> tuple[int, int]:
+        """Begin `epoch`; the epoch that ended and how much of it was played."""
+
+    def has_played(self, epoch: int, position: int) -> bool:
+        """Whether all up to this point was played, or never will be."""
 
 
 class Observer(Protocol):
@@ -56,6 +80,9 @@ class Observer(Protocol):
 
     def worker_event(self, name: str, fields: dict[str, object]) -> None:
         """A worker told a turn's timings or counters."""
+
+    def context_came(self, data: bytes) -> None:
+        """A worker handed over its context after a turn."""
 
     def sound_came(self) -> None:
         """A worker sent sound."""
@@ -74,7 +101,7 @@ class Conversation:
         self,
         call: Call[Dialog],
         introduction: Introduction,
-        media: MediaSession,
+        media: Media,
         supervisor: Supervisor,
         observer: Observer,
     ) -> None:
@@ -89,7 +116,7 @@ class Conversation:
         self._good_bye: Hangup | None = None
         self._said: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._position = 0
-        self._epoch = 0
+        self._epoch = media.epoch
         self._search = Search(since=self._now())
         self._unheard: list[Dtmf] = []  # keys pressed while no worker has the call
 
@@ -145,7 +172,7 @@ class Conversation:
             on_message=self._on_message,
             on_lost=self._on_lost,
         )
-        async with asyncio.timeout(READY_WAIT_S):
+        async with at_most(READY_WAIT_S):
             await _first(self._taken, self._lost)
         if self._lost.done():
             raise self._lost.result()
@@ -187,6 +214,7 @@ class Conversation:
             resumed=resumed,
             correlation_id=about.correlation_id,
             traceparent=about.traceparent,
+            earlier=None if resumed else about.earlier,
         )
 
     def tick(self, tick: MediaTick) -> None:
@@ -249,6 +277,7 @@ class Conversation:
             case Context():
                 self.call = self.call.with_context(message.data)
                 self._search = self._search.on_turn()
+                self._observer.context_came(message.data)
             case Event():
                 self._observer.worker_event(message.name, dict(message.fields))
             case Ready():

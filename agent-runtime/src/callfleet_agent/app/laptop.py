@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 import uvloop
@@ -28,9 +29,11 @@ from callfleet_agent.app.settings import (
     read_manifest,
 )
 from callfleet_agent.app.trace_setup import traced
+from callfleet_agent.time_limit import at_most
 from callfleet_operator.model import VoiceAgent
 
 LOOPBACK = "127.0.0.1"
+_BANK_LIMIT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +119,26 @@ async def _serve(connector: Connector, demo_port: int | None, card_status: str) 
         if demo_port is not None:
             await stack.enter_async_context(demo_bank(LOOPBACK, demo_port, card_status))
         with suppress(asyncio.CancelledError):
-            await connector.run(lambda started: _greet(started, demo_port))
+            silent = await silent_bank(connector.settings.agent)
+            await connector.run(lambda started: _greet(started, demo_port, silent))
 
 
-def _greet(connector: Connector, demo_port: int | None) -> None:
+async def silent_bank(agent: VoiceAgent) -> bool:
+    """Whether nobody listens where the manifest says that the bank is."""
+    if agent.spec.banking.url is None:
+        return False
+    url = urlsplit(agent.spec.banking.url)
+    port = url.port or (443 if url.scheme == "https" else 80)
+    try:
+        async with at_most(_BANK_LIMIT_S):
+            _, writer = await asyncio.open_connection(url.hostname, port)
+    except (OSError, TimeoutError):
+        return True
+    writer.close()
+    return False
+
+
+def _greet(connector: Connector, demo_port: int | None, bank_is_silent: bool) -> None:
     """Tell a person how to call."""
     agent = connector.settings.agent
     uri = f"sip:agent@{connector.address}:{connector.sip_port}"
@@ -130,4 +149,9 @@ def _greet(connector: Connector, demo_port: int | None) -> None:
     ]
     if demo_port is not None:
         lines.append("  demo bank: customer number 200417, last four digits of the card 4271")
+    if bank_is_silent:
+        lines.append(
+            "  nobody answers at spec.banking.url: callers will hear an apology"
+            " (--bank-demo brings a bank)"
+        )
     click.echo("\n".join(lines))

@@ -1,7 +1,8 @@
 """One JSON object a line, in the format that the platform's log collectors read.
 
-`{"timestamp", "level", "correlation_id", "service", "message", ...}` and the record's own fields.
-Messages are constant; what varies is in fields, and no field holds a number, a name or speech.
+`{"timestamp", "level", "correlation_id", "service", "message", ...}` and the record's own fields;
+`session_id` where a request has named one. Messages are constant; what varies is in fields, and no
+field holds a number, a name or speech.
 """
 
 import logging
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import orjson
 
-from callfleet_agent.services.correlation import correlated, current
+from callfleet_agent.services.correlation import correlated, current, current_session
 from callfleet_operator.model.redaction import message_of, redacted, redacted_fields
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class JsonFormatter(logging.Formatter):
             "message": message_of(record),
             "logger": record.name,
         }
+        if current_session():
+            line["session_id"] = current_session()
         line |= _own_fields(record)
         if record.exc_info:
             line["error"] = redacted(self.formatException(record.exc_info))

@@ -10,6 +10,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from callfleet_agent.app.earlier_calls import OUTCOMES
 from callfleet_agent.app.journal_metrics import watch_journal
 from callfleet_agent.app.stage_metrics import Breakers, StageMetrics
 from callfleet_agent.journal import Journal
@@ -89,6 +90,14 @@ class AgentMetrics:
         self._packets_lost = Counter(
             "callfleet_rtp_lost", "RTP packets of callers that never came", registry=registry
         )
+        self._earlier = Counter(
+            "callfleet_earlier_calls",
+            "Searches for a caller's call that broke off, by what came of them",
+            ["outcome"],
+            registry=registry,
+        )
+        for outcome in OUTCOMES:
+            self._earlier.labels(outcome)
         for reason in Refusal:
             self._refused.labels(reason)
         for by in EndedBy:
@@ -136,6 +145,10 @@ class AgentMetrics:
     def call_moved(self) -> None:
         """A call was given to another worker."""
         self._moved.inc()
+
+    def looked_for_earlier(self, outcome: str) -> None:
+        """A call of the same caller that broke off was looked for."""
+        self._earlier.labels(outcome).inc()
 
     def workers_are(self, states: dict[WorkerState, int]) -> None:
         """How many workers there are in each state."""

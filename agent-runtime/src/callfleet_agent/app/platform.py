@@ -3,10 +3,11 @@
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from secrets import randbits
 from time import time
@@ -21,13 +22,14 @@ from callfleet_agent.app.errors import SettingsError
 from callfleet_agent.app.platform_metrics import PlatformMetrics
 from callfleet_agent.app.settings import log_level
 from callfleet_agent.app.trace_setup import traced
-from callfleet_agent.banking import HttpBank, HttpBankSettings
+from callfleet_agent.banking import Bank, HttpBank, HttpBankSettings, OAuthSettings
 from callfleet_agent.banking.audit import Occasion
-from callfleet_agent.banking.audited import AuditedCommands, AuditedQueries, Auditor
+from callfleet_agent.banking.audited import AuditedCommands, Auditor
 from callfleet_agent.banking.commands import BankingCommands
-from callfleet_agent.banking.queries import BankingQueries
 from callfleet_agent.context.commands import ContextCommands
 from callfleet_agent.context.queries import ContextQueries
+from callfleet_agent.dialog import DialogSettings, Method
+from callfleet_agent.identity import TlsFiles
 from callfleet_agent.services import banking, context_store, session_manager
 from callfleet_agent.services.actor import acting
 from callfleet_agent.services.bucket import Limit
@@ -35,10 +37,13 @@ from callfleet_agent.services.correlation import current
 from callfleet_agent.services.edge import Edge
 from callfleet_agent.services.http import health_app, serve_http
 from callfleet_agent.services.limits import Buckets, Limits
+from callfleet_agent.services.ownership import asking, own_namespace
 from callfleet_agent.services.policy import POLICY
 from callfleet_agent.services.server import Part, ServiceServer
-from callfleet_agent.services.tls import TlsFiles, server_credentials
+from callfleet_agent.services.shared_choices import SharedChoices
+from callfleet_agent.services.tls import server_credentials
 from callfleet_agent.services.tokens import KeySet, TokenVerifier
+from callfleet_agent.session.access import WhoAsks
 from callfleet_agent.session.commands import SessionCommands
 from callfleet_agent.session.identifiers import uuid7
 from callfleet_agent.session.queries import SessionQueries
@@ -51,6 +56,7 @@ from callfleet_agent.storage.errors import StoreUnavailableError
 from callfleet_agent.storage.sealing import Sealer, read_keys
 from callfleet_agent.storage.sessions import PostgresSessions
 from callfleet_agent.storage.transactions import PostgresTransactions
+from callfleet_operator.model.voiceagent import CALLS_PER_WORKER
 
 SESSION_MANAGER: Final = "session-manager"
 CONTEXT_STORE: Final = "context-store"
@@ -79,6 +85,12 @@ class PlatformSettings:
     bank_url: str = ""
     bank_token: Path | None = None
     bank_ca: Path | None = None
+    bank_certificate: Path | None = None
+    bank_key: Path | None = None
+    bank_token_url: str = ""
+    bank_client_id: Path | None = None
+    bank_client_secret: Path | None = None
+    bank_scope: str = ""
     bind: str = "0.0.0.0"  # noqa: S104, in a pod every interface is the pod's own
     port: int = 7443
     http_port: int | None = 8080
@@ -87,7 +99,19 @@ class PlatformSettings:
     burst: float = 20.0
     agents_per_minute: float = 6000.0
     calls: int = 20
+    workers: int | None = None  # as many as the calls need
     bank_name: str = "Example Bank"
+    proof: str = "card-last-four"
+    proof_digits: int = 4
+    peers: tuple[str, ...] = ()  # HOST:PORT of all replicas of ai-voice-connector
+    journal: Path | None = None  # what conversations over streams owe to the stores
+    pod: str = ""  # the process's name in the records of its conversations
+    providers: Path | None = None
+    llm_url: str = ""
+    llm_engine: str = "vllm"
+    llm_model: str | None = None
+    llm_key: Path | None = None
+    model_facts: tuple[str, ...] = ("topic", "product", "card_type", "channel", "reason")
 
     def __post_init__(self) -> None:
         unknown = set(self.roles) - set(ROLES)
@@ -98,9 +122,70 @@ class PlatformSettings:
             raise SettingsError(
                 "--database-url, --redis-url and --sealing-keys are needed for what is kept"
             )
+        if self.llm_url and self.providers is not None:
+            raise SettingsError("--llm-url and --providers exclude each other")
         for role in sorted(set(self.roles) & set(BANKED)):
             if not self.bank_url:
                 raise SettingsError(f"--bank-url is needed for {role}")
+        self._check_bank()
+        self._check_peers()
+
+    def _check_peers(self) -> None:
+        if self.peers and CONNECTOR not in self.roles:
+            raise SettingsError("--peers is for ai-voice-connector")
+        for peer in self.peers:
+            host, _, port = peer.rpartition(":")
+            if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+                raise SettingsError(f"--peers: {peer!r} is no HOST:PORT")
+
+    def _check_bank(self) -> None:
+        if (self.bank_certificate is None) is not (self.bank_key is None):
+            raise SettingsError("--bank-certificate and --bank-key go together")
+        if not self.bank_token_url:
+            if self.bank_client_id or self.bank_client_secret or self.bank_scope:
+                raise SettingsError("--bank-client-… and --bank-scope need --bank-token-url")
+            return
+        if self.bank_token is not None:
+            raise SettingsError("--bank-token and --bank-token-url exclude each other")
+        if self.bank_client_id is None:
+            raise SettingsError("--bank-token-url needs --bank-client-id")
+        if self.bank_client_secret is None and self.bank_certificate is None:
+            raise SettingsError("--bank-token-url needs --bank-client-secret or --bank-certificate")
+
+    @property
+    def bank(self) -> HttpBankSettings:
+        """Where the bank is, and how we prove ourselves to it: a secret that is not there is none
+        where a certificate is."""
+        oauth, secret = None, self.bank_client_secret
+        if secret is not None and self.bank_certificate is not None and not secret.exists():
+            secret = None
+        if self.bank_token_url and self.bank_client_id is not None:
+            oauth = OAuthSettings(
+                token_url=self.bank_token_url,
+                client_id_file=self.bank_client_id,
+                client_secret_file=secret,
+                scope=self.bank_scope,
+            )
+        return HttpBankSettings(
+            url=self.bank_url,
+            token_file=self.bank_token,
+            oauth=oauth,
+            ca_file=self.bank_ca,
+            certificate_file=self.bank_certificate,
+            key_file=self.bank_key,
+        )
+
+    @property
+    def dialog(self) -> DialogSettings:
+        """The conversation of llm and ai-voice-connector."""
+        method = Method(self.proof)
+        digits = self.proof_digits if method in {Method.PIN, Method.ONE_TIME_CODE} else 4
+        return DialogSettings(bank_name=self.bank_name, method=method, credential_digits=digits)
+
+    @property
+    def workers_wanted(self) -> int:
+        """Processes that hold conversations, not counting the warm spare."""
+        return self.workers or -(-self.calls // CALLS_PER_WORKER)
 
     @property
     def limits(self) -> Limits:
@@ -129,19 +214,27 @@ class Stores:
     database: Database
     cache: Cache
     sealer: Sealer
+    asks: WhoAsks
 
     def sessions(self) -> CachedSessions:
         """Sessions on both stores."""
-        return CachedSessions(PostgresSessions(self.database, self.sealer), self.cache, self.sealer)
+        truth = PostgresSessions(self.database, self.sealer, self.asks)
+        return CachedSessions(truth, self.cache, self.sealer, self.asks)
 
     def contexts(self) -> CachedContexts:
         """Contexts on both stores."""
-        truth = PostgresContexts(self.database, self.sealer)
-        return CachedContexts(truth, self.cache, self.sealer, utc_now)
+        truth = PostgresContexts(self.database, self.sealer, self.asks)
+        return CachedContexts(truth, self.cache, self.sealer, utc_now, self.asks)
 
     def transactions(self) -> PostgresTransactions:
         """Banking transactions."""
-        return PostgresTransactions(self.database, self.sealer)
+        return PostgresTransactions(self.database, self.sealer, self.asks)
+
+    def banking(self, bank: Bank) -> BankingCommands:
+        """What makes the bank do something, recorded."""
+        return BankingCommands(
+            bank, self.transactions(), utc_now, partial(self.sealer.digest, "request")
+        )
 
     def auditor(self) -> Auditor:
         """Writes down every banking operation."""
@@ -159,7 +252,9 @@ def stored_parts(settings: PlatformSettings, stores: Stores, bank: HttpBank | No
                 session_manager.NAME,
                 session_pb2_grpc.add_SessionManagerServiceServicer_to_server,
                 session_manager.SessionManagerService(
-                    SessionCommands(sessions, utc_now, new_id), SessionQueries(sessions)
+                    SessionCommands(sessions, utc_now, new_id),
+                    SessionQueries(sessions),
+                    ContextCommands(stores.contexts(), utc_now, new_id),
                 ),
                 session_manager.READERS,
             )
@@ -177,15 +272,12 @@ def stored_parts(settings: PlatformSettings, stores: Stores, bank: HttpBank | No
             )
         )
     if bank is not None and BANKING in settings.roles:
-        transactions, auditor = stores.transactions(), stores.auditor()
+        auditor = stores.auditor()
         parts.append(
             Part(
                 banking.NAME,
                 banking_pb2_grpc.add_BankingServiceServicer_to_server,
-                banking.BankingService(
-                    AuditedCommands(BankingCommands(bank, transactions, utc_now), auditor),
-                    AuditedQueries(BankingQueries(bank, transactions), auditor),
-                ),
+                banking.BankingService(AuditedCommands(stores.banking(bank), auditor)),
                 banking.READERS,
             )
         )
@@ -200,6 +292,11 @@ class Platform:
         self.metrics = PlatformMetrics()
         self.port = 0
         self._not_ready: str | None = "starting"
+        self._silent: Callable[[], str | None] = lambda: None
+
+    def not_ready(self) -> str | None:
+        """Why the process should be asked nothing."""
+        return self._not_ready or self._silent()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Platform"]:
@@ -216,7 +313,7 @@ class Platform:
                 parts, edge, server_credentials(TlsFiles.in_folder(settings.tls))
             )
             if settings.http_port is not None:
-                app = health_app(self.metrics.registry, lambda: None, lambda: self._not_ready)
+                app = health_app(self.metrics.registry, lambda: None, self.not_ready)
                 runner = await serve_http(app, settings.bind, settings.http_port)
                 stack.push_async_callback(runner.cleanup)
             self.port = await server.start(settings.bind, settings.port)
@@ -244,28 +341,25 @@ class Platform:
             database = await stack.enter_async_context(
                 Database(DatabaseSettings(url=settings.database_url, pool=settings.database_pool))
             )
-            stores = Stores(database, cache, sealer)
+            home = own_namespace(TlsFiles.in_folder(settings.tls))
+            stores = Stores(database, cache, sealer, asking(home))
             parts += stored_parts(settings, stores, bank)
         if set(settings.roles) & set(SPOKEN):
             from callfleet_agent.app.platform_speech import SpeechParts
 
+            choices = SharedChoices(cache.client) if cache is not None else None
             speech = await stack.enter_async_context(
-                SpeechParts(settings, stores, bank, self.metrics)
+                SpeechParts(settings, stores, bank, self.metrics, choices)
             )
             parts += speech.parts
+            self._silent = speech.silent
         return (stores.database if stores else None), parts
 
     async def _bank(self, stack: AsyncExitStack) -> HttpBank | None:
         settings = self.settings
         if not settings.bank_url:
             return None
-        bank = HttpBank(
-            HttpBankSettings(
-                url=settings.bank_url,
-                token_file=settings.bank_token,
-                ca_file=settings.bank_ca,
-            )
-        )
+        bank = HttpBank(settings.bank)
         stack.push_async_callback(bank.close)
         self.metrics.watch_bank(bank)
         return bank
@@ -281,6 +375,7 @@ class Platform:
             buckets=Buckets(cache.client if cache else None),
             watcher=self.metrics,
             limits=self.settings.limits,
+            home=own_namespace(TlsFiles.in_folder(self.settings.tls)),
         )
 
     async def _watch(self, database: Database) -> None:
@@ -314,6 +409,10 @@ def run_platform(settings: PlatformSettings, environment: Mapping[str, str]) -> 
     """Run until SIGTERM or Ctrl-C."""
     name = f"callfleet-{settings.roles[0]}" if len(settings.roles) == 1 else "callfleet-platform"
     logs.configure(name, log_level(environment), fixed=logs.instance(environment))
+    journal = environment.get("CALLFLEET_JOURNAL")
+    if journal and settings.journal is None:
+        settings = replace(settings, journal=Path(journal))
+    settings = replace(settings, pod=settings.pod or environment.get("POD_NAME", ""))
     with traced(name, environment):
         uvloop.run(_until_told(Platform(settings)))
 

@@ -13,6 +13,7 @@ from callfleet_agent.app import logs
 from callfleet_agent.app.connector import Connector
 from callfleet_agent.app.laptop import parse_ports
 from callfleet_agent.app.preflight import need_espeak, need_models
+from callfleet_agent.app.service_addresses import ServiceAddresses
 from callfleet_agent.app.settings import (
     AgentSettings,
     Listen,
@@ -72,6 +73,7 @@ def run_in_pod(options: PodOptions, environment: Mapping[str, str]) -> None:
         ),
         pod=identity,
         log_level=level,
+        services=ServiceAddresses.from_environment(environment),
     )
     with traced("callfleet-connector", environment):
         uvloop.run(_serve(Connector(settings)))

@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 from pocketsphinx import Config, Decoder, get_model_path
 
-from callfleet_agent.app.phone.hearing import LENGTH
+from callfleet_agent.app.phone.hearing import LENGTH, Heard
 from callfleet_agent.app.phone.measure import Segments
 from callfleet_agent.app.sentences import Language, status_in
 from callfleet_agent.audio import FRAME_SAMPLES, Pcm8k, Pcm16k
@@ -24,6 +24,8 @@ from callfleet_agent.audio.resample import resample
 FLOOR_DBFS: Final = -58.0
 NICENESS: Final = 10
 _LONGEST_S: Final = 30.0
+_TRIES: Final = 2
+_FRAMES_PER_S: Final = 100
 
 
 class Recogniser:
@@ -49,9 +51,23 @@ class Recogniser:
                     loglevel="FATAL",
                 )
             )
+        self._neutral = self._decoder.get_cmn(False)
 
     def recognise(self, utterance: Pcm16k) -> str:
         """The whole sentences of an agent in an utterance, empty if there is none."""
+        return self.hear(utterance).text
+
+    def hear(self, utterance: Pcm16k) -> Heard:
+        """The whole sentences of an agent in an utterance, and when each word ended. Where there is
+        none it is heard again over another noise, and without what was learned of the line."""
+        for _ in range(_TRIES):
+            heard = self._heard(utterance)
+            if heard.text:
+                return heard
+            self._decoder.set_cmn(self._neutral)
+        return Heard()
+
+    def _heard(self, utterance: Pcm16k) -> Heard:
         decoder = self._decoder
         sound = utterance.slice(0, int(_LONGEST_S * Pcm16k.rate))
         floor = self._floor.take(len(sound))  # digital silence between words is misheard
@@ -59,8 +75,13 @@ class Recogniser:
         decoder.start_utt()
         decoder.process_raw(Pcm16k.from_samples(noisy).data, full_utt=True)
         decoder.end_utt()
-        hypothesis = decoder.hyp()
-        return "" if hypothesis is None else self._language.complete(hypothesis.hypstr)
+        if decoder.hyp() is None:
+            return Heard()
+        words = [(each.word.partition("(")[0], each.end_frame) for each in decoder.seg()]
+        spoken = [(word, end) for word, end in words if word and word[0] not in "<["]
+        text = self._language.complete(" ".join(word for word, _ in spoken))
+        ends = ((end + 1) / _FRAMES_PER_S for _, end in spoken[: len(text.split())])
+        return Heard(text, tuple(ends))
 
 
 def recognise_recording(wav: Path, bank_name: str = "Example Bank") -> list[str]:
@@ -114,8 +135,8 @@ def serve(bank_name: str, source: BinaryIO, sink: BinaryIO) -> None:
     recogniser = Recogniser(bank_name)
     while head := source.read(LENGTH.size):
         (length,) = LENGTH.unpack(head)
-        text = recogniser.recognise(Pcm16k(source.read(length)))
-        sink.write(orjson.dumps({"text": text}) + b"\n")
+        heard = recogniser.hear(Pcm16k(source.read(length)))
+        sink.write(orjson.dumps({"text": heard.text, "ends": heard.ends_s}) + b"\n")
         sink.flush()
 
 

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Final
 
 from callfleet_agent.dialog import prompts
+from callfleet_agent.dialog.dates import TEENS, TENS, DateOrder
 from callfleet_agent.dialog.settings import DialogSettings, Method
 from callfleet_agent.dialog.spoken import DIGIT_WORDS, date_to_words
 
@@ -69,6 +70,7 @@ class Language:
         return {
             "digit": " | ".join(DIGIT_WORDS),
             "date": f"( {' | '.join(months)} ) the ( {' | '.join(days)} )",
+            "year": _YEAR,
             "other": self._choice(_OTHER_WORDS),
             "carrier": _CARRIERS,
         }
@@ -78,12 +80,11 @@ class Language:
         """Everything an agent may say, as grammar."""
         fixed = [
             self._pronounceable(words_of(sentence))
-            for method, digits in ((Method.CARD_LAST_FOUR, 4), (Method.PIN, 4))
-            for sentence in prompts.fixed(
-                DialogSettings(bank_name=self.bank_name, method=method, credential_digits=digits)
-            )
+            for settings in _kinds(self.bank_name)
+            for sentence in prompts.fixed(settings)
         ]
-        return tuple(dict.fromkeys([*fixed, "i heard <digit>+", *STATUSES.values()]))
+        heard = ("i heard <digit>+", "i heard <date> <year>")
+        return tuple(dict.fromkeys([*fixed, *heard, *STATUSES.values()]))
 
     @cached_property
     def grammar(self) -> str:
@@ -129,6 +130,24 @@ class Language:
         return " ".join(word for word in text.split() if word in self.known)
 
 
+def _kinds(bank_name: str) -> Iterator[DialogSettings]:
+    """The dialogs that agents hold, as far as they say different things."""
+    for method, digits in _PROOFS:
+        yield DialogSettings(bank_name=bank_name, method=method, credential_digits=digits)
+    for order in DateOrder:
+        yield DialogSettings(bank_name=bank_name, method=Method.DATE_OF_BIRTH, date_order=order)
+
+
+_PROOFS: Final = (
+    (Method.CARD_LAST_FOUR, 4), (Method.PIN, 4), (Method.ONE_TIME_CODE, 4),
+    (Method.ONE_TIME_CODE, 6),
+)  # fmt: skip
+_UNITS: Final = " | ".join(DIGIT_WORDS[1:])
+_SMALL: Final = f"{' | '.join(TEENS)} | ( {' | '.join(TENS)} ) [ {_UNITS} ]"
+_YEAR: Final = (
+    f"( nineteen | twenty ) ( hundred | oh ( {_UNITS} ) | {_SMALL} ) | "
+    f"two thousand [ and ( {_UNITS} ) ]"
+)
 _AS_PATTERN: Final = {"(": "(?:", ")": ")", "|": "|", "[": "(?:", "]": ")?", "+": "+"}
 _DAYS: Final = [(month, 1) for month in range(1, 13)] + [(1, day) for day in range(1, 32)]
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 import yaml
 
 from callfleet_agent.app.errors import ManifestError
+from callfleet_agent.app.service_addresses import ServiceAddresses
 from callfleet_operator.model import ManifestError as ModelManifestError
 from callfleet_operator.model import VoiceAgent, load_voice_agent
 
@@ -68,6 +69,7 @@ class AgentSettings:
     plain_logs: bool = False
     media_timeout_s: float = 30.0
     ack_timeout_s: float = 32.0
+    services: ServiceAddresses = field(default_factory=ServiceAddresses)
 
     @property
     def capacity(self) -> int:

@@ -5,9 +5,11 @@ import signal
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from callfleet_agent.app import logs
+from callfleet_agent.app import last_words, logs
 from callfleet_agent.app.errors import AppError
+from callfleet_agent.app.listen import is_loopback, parse_address
 from callfleet_agent.app.settings import log_level
+from callfleet_agent.identity import TlsFilesError
 from callfleet_agent.services.errors import ServicesError
 from callfleet_agent.services.speech.server import ServerSettings, SpeechServer
 
@@ -56,29 +58,28 @@ def serve_tts(options: Mapping[str, Any]) -> None:
 
 def _serve(options: Mapping[str, Any], make: Callable[[], Any]) -> None:
     logs.configure("callfleet-engine", log_level())
+    listen, tls, plain = options["listen"], options["tls"], options["plain_listen"]
+    address = parse_address(listen, "--listen")
+    if tls is None and not options["plaintext"] and not is_loopback(address[0]):
+        raise AppError(
+            f"--listen: others can reach {listen}, and without --tls they are answered in the "
+            "clear, whoever they are; give --tls DIR, or --plaintext where that is wanted"
+        )
     settings = ServerSettings(
         engine=options["engine"],
-        listen=parse_address(options["listen"], "--listen"),
+        listen=address,
+        tls=tls,
+        plain=parse_address(plain, "--plain-listen") if plain else None,
         http=parse_address(options["http"], "--http"),
         at_once=options["concurrency"],
+        drain_s=options["drain_seconds"],
         voice=options.get("voice") or "",
     )
     try:
         asyncio.run(_until_told(SpeechServer(settings, make)))
-    except ServicesError as error:
+    except (ServicesError, TlsFilesError) as error:
+        last_words.write(last_words.ENGINE_FAILED, str(error))
         raise AppError(str(error)) from error
-
-
-def parse_address(text: str, option: str) -> tuple[str, int]:
-    """`0.0.0.0:9090` as host and port.
-
-    Raises:
-        AppError: it is no address.
-    """
-    host, colon, port = text.rpartition(":")
-    if not (colon and host and port.isdigit() and int(port) < 65536):
-        raise AppError(f"{option}: {text!r} is no address like 0.0.0.0:9090")
-    return host, int(port)
 
 
 async def _until_told(server: SpeechServer) -> None:

@@ -1,6 +1,6 @@
 """How long each stage of a turn takes, what the line is like, and which breakers are open."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Final
 
@@ -18,11 +18,33 @@ STAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "endpointing": ("endpointing_ms",),
     "asr_first": ("asr_first_ms",),
     "asr_final": ("recognition_ms",),
-    "llm_first": ("llm_first_ms", "model_ms", "dialog_ms"),
+    "llm_first": ("llm_first_ms", "dialog_ms"),
+    "llm": ("model_ms",),
     "bank": ("bank_ms",),
     "tts_first": ("tts_first_ms",),
 }
 """Stages, and the fields of a worker's event that tell of them, the first that is there."""
+GUARDED: Final[Mapping[str, frozenset[str]]] = {
+    "input": frozenset(
+        {
+            "override", "reveal", "role", "authority", "tool", "others", "coerce", "hint", "hidden",
+            "tokens", "names_another", "address", "invisible", "lookalikes", "encoded", "budget",
+        }
+    ),
+    "tool": frozenset(
+        {
+            "unknown_tool", "bad_arguments", "unknown_argument", "not_authenticated",
+            "other_customer",
+        }
+    ),
+    "answer": frozenset(
+        {
+            "too_long", "unspeakable", "spelled", "number", "address", "credential", "claim",
+            "dealing", "somebody_else", "itself", "name", "instructions", "language", "provider",
+        }
+    ),
+}  # fmt: skip
+"""Where something is kept from a language model, or it from callers, and why."""
 
 
 class Circuit(IntEnum):
@@ -34,18 +56,24 @@ class Circuit(IntEnum):
 
 
 class Breakers:
-    """The breakers of several workers: of each dependency the worst is shown."""
+    """The breakers of several workers: of each dependency the worst is shown, on a gauge of their
+    own or on `gauge`."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._gauge = Gauge(
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        gauge: Gauge | None = None,
+        dependencies: Sequence[str] = DEPENDENCIES,
+    ) -> None:
+        self._gauge = gauge or Gauge(
             "callfleet_breaker_state",
             "Circuit breaker of a dependency, the worst of all workers: 0 closed, 1 half open, "
             "2 open",
             ["dependency"],
             registry=registry,
         )
-        self._states: dict[str, dict[object, Circuit]] = {name: {} for name in DEPENDENCIES}
-        for name in DEPENDENCIES:
+        self._states: dict[str, dict[object, Circuit]] = {name: {} for name in dependencies}
+        for name in dependencies:
             self._gauge.labels(name).set(Circuit.CLOSED)
 
     def tell(self, dependency: str, worker: object, state: object) -> None:
@@ -82,6 +110,16 @@ class StageMetrics:
             buckets=VOICE_S,
             registry=registry,
         )
+        self._guarded = Counter(
+            "callfleet_guarded",
+            "Words kept from a language model (input), and of its answers what was not done (tool) "
+            "or not spoken (answer)",
+            ["where", "reason"],
+            registry=registry,
+        )
+        for where, reasons in GUARDED.items():
+            for reason in sorted(reasons):
+                self._guarded.labels(where, reason)
         self._barge_ins = Counter(
             "callfleet_barge_ins", "Callers who interrupted the agent", registry=registry
         )
@@ -115,15 +153,24 @@ class StageMetrics:
     def turn(self, fields: Mapping[str, object]) -> None:
         """A turn's event of a worker."""
         for stage, names in STAGES.items():
+            if stage == "llm_first" and "model_ms" in fields:
+                names = names[:1]  # noqa: PLW2901 - a model was asked: the dialog is not the LLM
             told = next((fields[name] for name in names if name in fields), None)
             if isinstance(told, int | float) and told >= 0:
                 self._stage.labels(stage).observe(told / 1000)
+        self._guard(str(fields.get("guarded", "")))
         if self.breakers is None:
             return
         for dependency in DEPENDENCIES:
             if f"{dependency}_circuit" in fields:
                 state = fields[f"{dependency}_circuit"]
                 self.breakers.tell(dependency, fields.get("worker_pid"), state)
+
+    def _guard(self, told: str) -> None:
+        where, _, reason = told.partition(":")
+        if where in GUARDED:
+            known = reason if reason in GUARDED[where] else "unknown"
+            self._guarded.labels(where, known).inc()
 
     def spoke(self, voice_to_voice_s: float | None, first_sound_s: float | None) -> None:
         """The agent began to speak."""

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from callfleet_agent.app.errors import WorkerDiedError
+from callfleet_agent.at_work import Pace, at_work
 from callfleet_agent.session import Backoff, WorkerState, WorkerView, choose_worker
+from callfleet_agent.time_limit import at_most
 
-READY_LIMIT_S: Final = 60.0
+START: Final = Pace(look_s=60.0, most_s=600.0)
 _log = logging.getLogger(__name__)
 
 
@@ -30,6 +32,13 @@ class WorkerProcess(Protocol):
     @property
     def socket(self) -> Path:
         """Where it listens for calls."""
+
+    @property
+    def step(self) -> str:
+        """What it does before it is ready, as a constant word."""
+
+    def work(self) -> int | None:
+        """A number that grows while it does something; None: that cannot be seen."""
 
     async def ready(self) -> None:
         """Return when it takes calls. Raises WorkerDiedError when it never will."""
@@ -82,6 +91,7 @@ class Supervisor:
         self._numbers = 0
         self._changed = asyncio.Condition()
         self._closing = False
+        self._ready_at: dict[int, float] = {}  # by slot
         self.last_error: str | None = None
 
     @property
@@ -102,8 +112,8 @@ class Supervisor:
         """Keep the workers alive until cancelled, and then end them."""
         try:
             async with asyncio.TaskGroup() as slots:
-                for _ in range(self._wanted + 1):
-                    slots.create_task(self._slot())
+                for slot in range(self._wanted + 1):
+                    slots.create_task(self._slot(slot))
         finally:
             self._closing = True
             await asyncio.gather(
@@ -131,7 +141,7 @@ class Supervisor:
         if limit_s <= 0:
             return None
         try:
-            async with asyncio.timeout(limit_s), self._changed:
+            async with at_most(limit_s), self._changed:
                 await self._changed.wait_for(lambda: self.ready_workers > 0)
                 return self.take(avoid)
         except TimeoutError:
@@ -148,13 +158,13 @@ class Supervisor:
             worker.state = WorkerState.DEAD
             worker.process.kill()
 
-    async def _slot(self) -> None:
+    async def _slot(self, slot: int) -> None:
         backoff = Backoff()
         loop = asyncio.get_running_loop()
         while True:
-            started = loop.time()
+            self._ready_at.pop(slot, None)
             try:
-                await self._live()
+                await self._live(slot)
             except (WorkerDiedError, OSError) as error:
                 self.last_error = str(error)
                 _log.warning("a worker did not become ready", extra={"reason": str(error)})
@@ -162,10 +172,11 @@ class Supervisor:
                 # Out of here it would cancel the connector, and with it every call.
                 self.last_error = "a worker could not be started or watched"
                 _log.exception("a worker could not be started or watched")
-            backoff = backoff.after_death(lived_s=loop.time() - started)
+            now = loop.time()
+            backoff = backoff.after_death(lived_s=now - self._ready_at.get(slot, now))
             await self._sleep(backoff.delay_s)
 
-    async def _live(self) -> None:
+    async def _live(self, slot: int) -> None:
         """One worker from its start to its end."""
         self._numbers += 1
         number = self._numbers
@@ -173,8 +184,8 @@ class Supervisor:
         worker = self._workers[number] = Worker(number, process)
         try:
             await self._note()
-            async with asyncio.timeout(READY_LIMIT_S):
-                await process.ready()
+            await self._started(worker)
+            self._ready_at[slot] = asyncio.get_running_loop().time()
             if worker.state is WorkerState.STARTING:
                 worker.state = WorkerState.READY
             self.last_error = None
@@ -186,8 +197,6 @@ class Supervisor:
                 "a worker died",
                 extra={"worker": number, "pid": process.pid, "status": status},
             )
-        except TimeoutError as error:
-            raise WorkerDiedError(f"not ready within {READY_LIMIT_S:.0f} s") from error
         finally:
             if not self._closing:
                 worker.state = WorkerState.DEAD
@@ -195,6 +204,21 @@ class Supervisor:
                 await asyncio.shield(process.stop())
                 del self._workers[number]
                 await self._note()
+
+    async def _started(self, worker: Worker) -> None:
+        """Raises WorkerDiedError when it will never be ready."""
+        loop, process = asyncio.get_running_loop(), worker.process
+        began = loop.time()
+
+        def slow(seconds: float) -> None:
+            about = {"worker": worker.number, "seconds": round(seconds), "step": process.step}
+            _log.warning("a worker is slow to start, and at work", extra=about)
+
+        try:
+            await at_work(process.ready(), process.work, START, slow)
+        except TimeoutError:
+            after_s, step = loop.time() - began, process.step
+            raise WorkerDiedError(f"not ready after {after_s:.0f} s: {step}") from None
 
     async def _note(self) -> None:
         async with self._changed:

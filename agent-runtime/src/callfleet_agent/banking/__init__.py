@@ -26,15 +26,17 @@ from callfleet_agent.banking.port import (
     CardDeliveryRequest,
     CardStatus,
     Guarded,
+    Outcome,
     TransactionReceipt,
     TransactionRequest,
 )
+from callfleet_agent.banking.tokens import OAuthSettings
 
 __all__ = [
     "DEMO_CUSTOMERS", "Authentication", "AuthenticationError", "AuthenticationRequest",
     "AuthenticationStatus", "Bank", "BankProtocolError", "BankUnavailableError", "BankingError",
     "CardDelivery", "CardDeliveryRequest", "CardStatus", "DemoBank", "DemoCard",
     "DemoCustomer", "Guarded", "HttpBank", "HttpBankSettings", "IntentNotFoundError",
-    "RequestRefusedError", "Timing", "TransactionReceipt", "TransactionRequest", "demo_customers",
-    "serve_demo_bank",
+    "OAuthSettings", "Outcome", "RequestRefusedError", "Timing", "TransactionReceipt",
+    "TransactionRequest", "demo_customers", "serve_demo_bank",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Protocol
 from uuid import UUID
 
 from callfleet_agent.banking.audit import AuditEntry, AuditLog, Occasion, Operation, Phase
-from callfleet_agent.banking.commands import Authenticate, Transact, Verdict
+from callfleet_agent.banking.commands import Authenticate, InquireCard, Transact, Verdict
 from callfleet_agent.banking.errors import BankingError
 from callfleet_agent.banking.port import (
     Authentication,
@@ -19,10 +19,11 @@ from callfleet_agent.banking.port import (
     Bank,
     CardDelivery,
     CardDeliveryRequest,
+    Outcome,
     TransactionReceipt,
     TransactionRequest,
 )
-from callfleet_agent.banking.record import BankingTransaction
+from callfleet_agent.banking.record import EXPIRED, UNKNOWN_CALLER, BankingTransaction
 
 DONE = "done"
 FAILED = "failed"  # an error that is none of the bank's
@@ -33,12 +34,7 @@ class Commands(Protocol):
 
     async def authenticate(self, command: Authenticate) -> Verdict: ...
     async def transact(self, command: Transact) -> BankingTransaction: ...
-
-
-class Queries(Protocol):
-    """What is asked, as BankingQueries has it."""
-
-    async def card_delivery(self, session_id: UUID, customer_id: str) -> CardDelivery: ...
+    async def inquire_card(self, command: InquireCard) -> CardDelivery: ...
 
 
 @dataclass(slots=True)
@@ -120,28 +116,26 @@ class AuditedCommands:
             Operation.AUTHENTICATION, command.customer_id, command.request_id, command.session_id
         ) as course:
             verdict = await self.inner.authenticate(command)
-            course.outcome = verdict.proof.lower()
+            course.outcome = EXPIRED if verdict.expired else verdict.proof.lower()
+            course.outcome = course.outcome if verdict.known else UNKNOWN_CALLER
         return verdict
 
     async def transact(self, command: Transact) -> BankingTransaction:
         """See BankingCommands; raises AuditUnavailableError when it cannot be written down."""
         async with self.auditor.operation(
             command.kind, command.customer_id, command.transaction_id, command.session_id
+        ) as course:
+            done = await self.inner.transact(command)
+            if done.is_declined:
+                course.outcome = Outcome.DECLINED
+        return done
+
+    async def inquire_card(self, command: InquireCard) -> CardDelivery:
+        """See BankingCommands; raises AuditUnavailableError when it cannot be written down."""
+        async with self.auditor.operation(
+            Operation.CARD_DELIVERY, command.customer_id, command.request_id, command.session_id
         ):
-            return await self.inner.transact(command)
-
-
-@dataclass(frozen=True, slots=True)
-class AuditedQueries:
-    """Queries of the banking service."""
-
-    inner: Queries
-    auditor: Auditor
-
-    async def card_delivery(self, session_id: UUID, customer_id: str) -> CardDelivery:
-        """See BankingQueries; raises AuditUnavailableError when it cannot be written down."""
-        async with self.auditor.operation(Operation.CARD_DELIVERY, customer_id, None, session_id):
-            return await self.inner.card_delivery(session_id, customer_id)
+            return await self.inner.inquire_card(command)
 
 
 class AuditedBank:
@@ -156,7 +150,10 @@ class AuditedBank:
         """See Bank."""
         customer = request.customer_number or request.caller_id or ""
         async with self._auditor.operation(
-            Operation.AUTHENTICATION, customer, request.idempotency_key, self._session_id
+            Operation.AUTHENTICATION,
+            customer,
+            request.idempotency_key,
+            self._session_id or request.session_id,
         ) as course:
             verdict = await self._inner.authenticate_customer(request)
             course.outcome = str(verdict.status)
@@ -165,16 +162,25 @@ class AuditedBank:
     async def query_card_delivery(self, request: CardDeliveryRequest) -> CardDelivery:
         """See Bank."""
         async with self._auditor.operation(
-            Operation.CARD_DELIVERY, request.customer_id, None, self._session_id
+            Operation.CARD_DELIVERY,
+            request.customer_id,
+            None,
+            self._session_id or request.session_id,
         ):
             return await self._inner.query_card_delivery(request)
 
     async def process_transaction(self, request: TransactionRequest) -> TransactionReceipt:
         """See Bank."""
         async with self._auditor.operation(
-            request.kind, request.customer_id, request.idempotency_key, self._session_id
-        ):
-            return await self._inner.process_transaction(request)
+            request.kind,
+            request.customer_id,
+            request.idempotency_key,
+            self._session_id or request.session_id,
+        ) as course:
+            receipt = await self._inner.process_transaction(request)
+            if receipt.outcome is Outcome.DECLINED:
+                course.outcome = Outcome.DECLINED
+        return receipt
 
     async def close(self) -> None:
         """See Bank."""

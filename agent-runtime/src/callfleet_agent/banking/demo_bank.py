@@ -1,12 +1,14 @@
 """A bank for demonstrations and tests: the API of `wire`, customers in memory, real HTTP.
 
 It counts tries as a bank would (locked after `MAX_FAILURES`), and answers an idempotency key with
-what it answered before.
+what it answered before. One-time codes go to its outbox, `GET /v1/outbox`, where a bank would send
+a message.
 """
 
 import asyncio
 import logging
 import secrets
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,11 +17,16 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from callfleet_agent.banking.demo_codes import GOOD_FOR_S, Judged, OneTimeCodes
 from callfleet_agent.banking.port import AuthenticationStatus, CardStatus
 
 MAX_FAILURES = 5
 _MAX_KEYS = 10_000
+_MOST_MESSAGES = 100
 _log = logging.getLogger(__name__)
+_METHODS = {
+    "card-last-four": "last_four", "pin": "pin", "date-of-birth": "birth", "one-time-code": "",
+}  # fmt: skip
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -32,11 +39,13 @@ class DemoCard:
     expected: str | None = None
     carrier: str | None = None
     tracking_number: str | None = None
+    id: str = "card-2"
 
 
 @dataclass(frozen=True, slots=True)
 class DemoCustomer:
-    """A customer of the demonstration: invented, so it may be in a repository."""
+    """A customer of the demonstration: invented, so it may be in a repository. `card` is the newest
+    one."""
 
     id: str
     number: str
@@ -44,6 +53,15 @@ class DemoCustomer:
     pin: str
     phone: str
     card: DemoCard
+    birth: str = ""
+    earlier_cards: tuple[DemoCard, ...] = ()
+
+    def card_of(self, card_id: str | None) -> DemoCard:
+        """The card of this name, the newest without one; none is on its way for another name."""
+        if not card_id:
+            return self.card
+        cards = (self.card, *self.earlier_cards)
+        return next((card for card in cards if card.id == card_id), DemoCard(None))
 
 
 _CARDS = {
@@ -68,9 +86,15 @@ def demo_customers(status: str = "shipped") -> tuple[DemoCustomer, ...]:
     Raises ValueError for a status that there is not.
     """
     return (
-        DemoCustomer("c-1001", "200417", "4271", "4271", "+15550123", _CARDS[CardStatus(status)]),
-        DemoCustomer("c-1002", "318265", "9083", "9083", "+15550124", DemoCard(None)),
-    )
+        DemoCustomer(
+            "c-1001", "200417", "4271", "4271", "+15550123", _CARDS[CardStatus(status)],
+            birth="1984-03-12",
+            earlier_cards=(DemoCard(CardStatus.DELIVERED, "2024-05-02", id="card-1"),),
+        ),
+        DemoCustomer(
+            "c-1002", "318265", "9083", "9083", "+15550124", DemoCard(None), birth="1990-11-05"
+        ),
+    )  # fmt: skip
 
 
 DEMO_CUSTOMERS = demo_customers()
@@ -86,6 +110,11 @@ class DemoBank:
     failures: dict[str, int] = field(default_factory=dict)
     authentications: int = 0
     queries: int = 0
+    blocked: int = 0
+    codes: OneTimeCodes = field(default_factory=OneTimeCodes)
+    outbox: deque[tuple[str, str]] = field(
+        default_factory=lambda: deque(maxlen=_MOST_MESSAGES), repr=False
+    )
     _answers: dict[str, tuple[int, bytes]] = field(default_factory=dict)
 
     def application(self) -> web.Application:
@@ -93,6 +122,7 @@ class DemoBank:
         disturbed = [self.middleware] if self.middleware else []
         application = web.Application(middlewares=[*disturbed, self._authorized])
         application.router.add_get("/healthz", _healthy)
+        application.router.add_get("/v1/outbox", self._messages)
         application.router.add_post("/v1/authentications", self._authenticate)
         application.router.add_get("/v1/customers/{id}/card-delivery", self._card_delivery)
         application.router.add_post("/v1/customers/{id}/transactions", self._transaction)
@@ -150,26 +180,57 @@ class DemoBank:
         customer = self._find(
             lambda one: one.number == number if number is not None else one.phone == caller
         )
-        if customer is None:
-            # An unknown number is refused like a wrong credential: numbers cannot be tried out.
-            unknown = AuthenticationStatus.UNKNOWN_CALLER
-            return 200, {"status": unknown if number is None else AuthenticationStatus.REFUSED}
-        failures = self.failures.get(customer.id, 0)
-        if failures >= MAX_FAILURES:
+        if customer is None and number is None:
+            return 200, {"status": AuthenticationStatus.UNKNOWN_CALLER}
+        if customer is not None and self.failures.get(customer.id, 0) >= MAX_FAILURES:
             return 200, {"status": AuthenticationStatus.LOCKED}
-        wanted = customer.pin if body.get("method") == "pin" else customer.last_four
-        if not secrets.compare_digest(str(body.get("credential", "")).encode(), wanted.encode()):
-            self.failures[customer.id] = failures + 1
-            return 200, {"status": AuthenticationStatus.REFUSED}
+        method, credential = body.get("method"), body.get("credential")
+        is_wish = method == "one-time-code" and credential is None
+        if method not in _METHODS or not (is_wish or isinstance(credential, str)):
+            return 400, {"error": "no such method, or no such credential"}
+        # An unknown number is answered like a known one: numbers cannot be tried out.
+        whose = customer.id if customer is not None else f"number {number}"
+        if is_wish:
+            return 200, self._send(customer, whose)
+        return 200, self._verdict(customer, self._judged(customer, whose, method, str(credential)))
+
+    def _verdict(self, customer: DemoCustomer | None, judged: Judged) -> dict[str, Any]:
+        if judged is Judged.EXPIRED:
+            return {"status": AuthenticationStatus.EXPIRED}
+        if customer is None:
+            return {"status": AuthenticationStatus.REFUSED}
+        if judged is Judged.WRONG:
+            self.failures[customer.id] = self.failures.get(customer.id, 0) + 1
+            return {"status": AuthenticationStatus.REFUSED}
         self.failures.pop(customer.id, None)
-        return 200, {"status": AuthenticationStatus.VERIFIED, "customerId": customer.id}
+        return {"status": AuthenticationStatus.VERIFIED, "customerId": customer.id}
+
+    def _send(self, customer: DemoCustomer | None, whose: str) -> dict[str, Any]:
+        code = self.codes.make(whose)
+        if code is None:
+            return {"status": AuthenticationStatus.NOT_SENT}
+        if customer is not None:
+            self.outbox.append((customer.phone, code))
+        return {"status": AuthenticationStatus.PENDING, "expiresInSeconds": GOOD_FOR_S}
+
+    def _judged(
+        self, customer: DemoCustomer | None, whose: str, method: str, credential: str
+    ) -> Judged:
+        if method == "one-time-code":
+            return self.codes.judge(whose, credential)
+        wanted = "" if customer is None else getattr(customer, _METHODS[method])
+        right = secrets.compare_digest(credential.encode(), wanted.encode())
+        return Judged.RIGHT if right and wanted else Judged.WRONG
+
+    async def _messages(self, _: web.Request) -> web.Response:
+        return _json(200, {"messages": [{"to": to, "code": code} for to, code in self.outbox]})
 
     async def _card_delivery(self, request: web.Request) -> web.Response:
         self.queries += 1
         customer = self._find(lambda one: one.id == request.match_info["id"])
         if customer is None:
             return _json(400, {"error": "no such customer"})
-        card = customer.card
+        card = customer.card_of(request.query.get("cardId"))
         return _json(
             200,
             {
@@ -185,10 +246,18 @@ class DemoBank:
         customer = self._find(lambda one: one.id == request.match_info["id"])
         if customer is None:
             return 400, {"error": "no such customer"}
-        if body.get("type") != "CARD_INQUIRY":
+        kind, status = body.get("type"), customer.card.status
+        receipt = {"transactionId": secrets.token_hex(8), "type": kind}
+        if kind == "CARD_INQUIRY":
+            return 200, {**receipt, "result": {"status": status or "none"}}
+        if kind != "CARD_BLOCK":
             return 404, {"error": "no such transaction"}
-        receipt = {"transactionId": secrets.token_hex(8), "type": "CARD_INQUIRY"}
-        return 200, {**receipt, "result": {"status": customer.card.status or "none"}}
+        if status is None or status is CardStatus.BLOCKED:
+            reason = "no_card" if status is None else "blocked_already"
+            return 200, {**receipt, "status": "declined", "reason": reason}
+        self.blocked += 1
+        self.set_status(CardStatus.BLOCKED, customer=customer.id)
+        return 200, {**receipt, "status": "completed", "result": {"status": CardStatus.BLOCKED}}
 
     def _find(self, matches: Callable[[DemoCustomer], bool]) -> DemoCustomer | None:
         return next(filter(matches, self.customers), None)

@@ -60,11 +60,33 @@ class LockedOutError(BankingError):
         self.until = until
 
 
-class TransactionReusedError(BankingError):
-    """The transaction's id was used for another request."""
+class ProofsUnderWayError(BankingError):
+    """As many proofs of the customer as tries are left wait for the bank's answer."""
 
     def __init__(self) -> None:
-        super().__init__("transaction_reused", "the transaction's id was used for another request")
+        super().__init__("proofs_under_way", "other proofs have to be answered first", retry=True)
+
+
+class ProofLapsedError(BankingError):
+    """The proof was asked for too long ago to be asked for again."""
+
+    def __init__(self) -> None:
+        super().__init__("proof_lapsed", "the proof came too long ago: it needs an id of its own")
+
+
+class TooManyCodesError(BankingError):
+    """No other one-time code is sent to this customer now; the one before may still come."""
+
+    def __init__(self) -> None:
+        super().__init__("too_many_codes", "no other code can be sent now")
+
+
+class TransactionReusedError(BankingError):
+    """The request's id was used for another request; `field` names it."""
+
+    def __init__(self, field: str = "transaction_id") -> None:
+        super().__init__("transaction_reused", "the id was used for another request")
+        self.field = field
 
 
 class ParametersError(BankingError):

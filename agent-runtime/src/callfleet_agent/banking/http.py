@@ -2,13 +2,13 @@
 
 import asyncio
 import random
-import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 from uuid import UUID
 
 import aiohttp
@@ -29,17 +29,25 @@ from callfleet_agent.banking.port import (
     TransactionReceipt,
     TransactionRequest,
 )
+from callfleet_agent.banking.tokens import FileToken, OAuthSettings, OAuthTokens, Tokens
 from callfleet_agent.chain import CircuitBreaker
+from callfleet_agent.identity.client_tls import ClientTls
+from callfleet_agent.identity.errors import AuthorityFileError, TlsFilesError
+from callfleet_agent.time_limit import at_most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpBankSettings:
-    """Where the bank is. The token's file is read again for each request: Secrets rotate."""
+    """Where the bank is, and how we prove ourselves to it: with a token, from a file or by OAuth,
+    with a client certificate, or with both. Files are followed: Secrets rotate."""
 
     url: str
     timeout_s: float = 5.0
     token_file: Path | None = None
+    oauth: OAuthSettings | None = None
     ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
     retries: int = 3
     backoff_s: float = 0.1
     backoff_max_s: float = 2.0
@@ -66,6 +74,12 @@ class HttpBank:
         self._settings = settings
         self._timing = timing or Timing()
         self._breaker = CircuitBreaker()
+        self._tls = ClientTls(settings.ca_file, settings.certificate_file, settings.key_file)
+        self._tokens: Tokens = (
+            FileToken(settings.token_file)
+            if settings.oauth is None
+            else OAuthTokens(settings.oauth, self._posted, self._timing.clock)
+        )
         self._session: aiohttp.ClientSession | None = None
 
     async def authenticate_customer(self, request: AuthenticationRequest) -> Authentication:
@@ -74,11 +88,13 @@ class HttpBank:
         answer = await self._limited(
             lambda: self._once("POST", "/v1/authentications", body, request.idempotency_key)
         )
-        return wire.read_authentication(answer)
+        return wire.read_authentication(answer, of_a_wish=request.credential is None)
 
     async def query_card_delivery(self, request: CardDeliveryRequest) -> CardDelivery:
         """GET /v1/customers/{id}/card-delivery, tried again on trouble."""
         path = f"/v1/customers/{quote(request.customer_id, safe='')}/card-delivery"
+        if request.card_id:
+            path += f"?cardId={quote(request.card_id, safe='')}"
         return wire.read_card_delivery(await self._limited(lambda: self._retried("GET", path)))
 
     async def process_transaction(self, request: TransactionRequest) -> TransactionReceipt:
@@ -103,7 +119,7 @@ class HttpBank:
 
     async def _limited(self, ask: Callable[[], Awaitable[object]]) -> object:
         try:
-            async with asyncio.timeout(self._settings.timeout_s):
+            async with at_most(self._settings.timeout_s):
                 return await ask()
         except TimeoutError:
             self._breaker.failed(self._timing.clock())
@@ -143,22 +159,50 @@ class HttpBank:
     async def _exchange(
         self, method: str, path: str, body: dict[str, Any] | None, key: UUID | None
     ) -> object:
-        session = self._connected()
-        headers = {"Accept": "application/json", **self._authorization()}
-        data = None
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-            data = orjson.dumps(body)
+        """A token that is refused may have been withdrawn: once more with another. The bank has
+        done nothing then, so that a try is not counted twice."""
+        token = await self._tokens.bearer()
+        status, answer = await self._asked(method, path, body, key, token)
+        if status == HTTPStatus.UNAUTHORIZED and self._tokens.refused(token):
+            token = await self._tokens.bearer()
+            status, answer = await self._asked(method, path, body, key, token)
+        if (error := wire.error_of(status)) is not None:
+            raise error
+        return _parsed(answer)
+
+    async def _asked(
+        self, method: str, path: str, body: dict[str, Any] | None, key: UUID | None, token: str
+    ) -> tuple[int, bytes]:
+        headers = {"Accept": "application/json"}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
         if key is not None:
             headers["Idempotency-Key"] = str(key)
-        url = self._settings.url.rstrip("/") + path
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        data = None if body is None else orjson.dumps(body)
+        return await self._sent(method, self._settings.url.rstrip("/") + path, data, headers)
+
+    async def _posted(
+        self, url: str, form: Mapping[str, str], headers: Mapping[str, str]
+    ) -> tuple[int, bytes]:
+        data = urlencode(form).encode()
+        kind = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+        return await self._sent("POST", url, data, {**kind, **headers})
+
+    async def _sent(
+        self, method: str, url: str, data: bytes | None, headers: Mapping[str, str]
+    ) -> tuple[int, bytes]:
         try:
-            async with session.request(
-                method, url, data=data, headers=headers, allow_redirects=False
+            context = self._tls.context()
+        except TlsFilesError as error:
+            what = "ca" if isinstance(error, AuthorityFileError) else "certificate"
+            raise RequestRefusedError(f"bad_{what}_file", str(error)) from None
+        try:
+            async with self._connected().request(
+                method, url, data=data, headers=headers, allow_redirects=False, ssl=context
             ) as response:
-                if (error := wire.error_of(response.status)) is not None:
-                    raise error
-                return _parsed(await _bounded(response))
+                return response.status, await _bounded(response) if response.ok else b""
         except aiohttp.ClientError as error:
             # The error's text may hold the address with a customer's reference: its type is enough.
             raise BankUnavailableError(
@@ -167,34 +211,14 @@ class HttpBank:
 
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.TCPConnector(limit=32, ssl=self._tls())
             self._session = aiohttp.ClientSession(
-                connector=connector, timeout=aiohttp.ClientTimeout(total=None), trust_env=False
+                connector=aiohttp.TCPConnector(limit=32),
+                timeout=aiohttp.ClientTimeout(total=None),
+                trust_env=False,
             )
             # aiohttp repeats a GET whose connection was cut, by itself; retries are counted here.
             self._session._retry_connection = False  # noqa: SLF001
         return self._session
-
-    def _tls(self) -> ssl.SSLContext:
-        try:
-            context = ssl.create_default_context(cafile=self._settings.ca_file)
-        except (OSError, ssl.SSLError):
-            raise RequestRefusedError(
-                "bad_ca_file", "the file of the bank's certificate authority cannot be read"
-            ) from None
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        return context
-
-    def _authorization(self) -> dict[str, str]:
-        if self._settings.token_file is None:
-            return {}
-        try:
-            token = self._settings.token_file.read_text(encoding="ascii").strip()
-        except (OSError, UnicodeError):
-            raise RequestRefusedError(
-                "bad_token_file", "the file of the bank's token cannot be read"
-            ) from None
-        return {"Authorization": f"Bearer {token}"}
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:

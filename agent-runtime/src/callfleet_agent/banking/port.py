@@ -8,12 +8,17 @@ from uuid import UUID
 
 
 class AuthenticationStatus(StrEnum):
-    """The bank's verdict on a credential."""
+    """The bank's verdict on a credential, or its answer to the wish for a one-time code: that one
+    is on its way (pending), or that no other can be sent now. A code that has expired, was used or
+    never sent is no try: nothing was compared."""
 
     VERIFIED = "verified"
     REFUSED = "refused"
     LOCKED = "locked"
     UNKNOWN_CALLER = "unknown_caller"
+    PENDING = "pending"
+    NOT_SENT = "not_sent"
+    EXPIRED = "expired"
 
 
 class CardStatus(StrEnum):
@@ -29,33 +34,48 @@ class CardStatus(StrEnum):
     BLOCKED = "blocked"
 
 
+class Outcome(StrEnum):
+    """What came of a transaction: the bank did it, or said no."""
+
+    COMPLETED = "completed"
+    DECLINED = "declined"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthenticationRequest:
     """A credential, and whose it should be: a customer number or a trusted caller id (one of them).
 
-    `method` is card-last-four or pin. The bank counts a key once, however often it comes.
+    `method` is card-last-four, pin, date-of-birth (an ISO 8601 day) or one-time-code; no credential
+    with the last has a code sent. The bank counts a key once, and sends one code for it, however
+    often it comes. `session_id`: the call's, for what is kept of it.
     """
 
     idempotency_key: UUID
     method: str
-    credential: str = field(repr=False)
+    credential: str | None = field(repr=False)
     customer_number: str | None = field(default=None, repr=False)
     caller_id: str | None = field(default=None, repr=False)
+    session_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Authentication:
-    """The verdict; `customer_id` is the bank's own reference, set when verified."""
+    """The verdict; `customer_id` is the bank's own reference, set when verified. `expires_in_s`:
+    how long a code that is on its way is good, where the bank says so."""
 
     status: AuthenticationStatus
     customer_id: str | None = field(default=None, repr=False)
+    expires_in_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardDeliveryRequest:
-    """Where is the card of this customer?"""
+    """Where is the card of this customer? The newest one, unless `card_id`, the bank's name of a
+    card, says which."""
 
     customer_id: str = field(repr=False)
+    card_id: str = field(default="", repr=False)
+    session_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,15 +97,18 @@ class TransactionRequest:
     customer_id: str = field(repr=False)
     kind: str
     parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
+    session_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransactionReceipt:
-    """What the bank did."""
+    """What the bank did; `reason` is its code for having said no."""
 
     transaction_id: str
     kind: str
     result: Mapping[str, str] = field(default_factory=dict, repr=False)
+    outcome: Outcome = Outcome.COMPLETED
+    reason: str = ""
 
 
 @runtime_checkable

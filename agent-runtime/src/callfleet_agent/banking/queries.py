@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from callfleet_agent.banking.errors import NotVerifiedError
-from callfleet_agent.banking.port import Bank, CardDelivery, CardDeliveryRequest
+from callfleet_agent.banking.port import Bank
 from callfleet_agent.banking.record import ProofStatus
 from callfleet_agent.banking.store import TransactionReader
 
@@ -16,14 +16,28 @@ class BankingQueries:
     bank: Bank
     store: TransactionReader
 
-    async def card_delivery(self, session_id: UUID, customer_id: str) -> CardDelivery:
-        """Where the customer's card is.
+    async def proven(self, session_id: UUID) -> str | None:
+        """The bank's own reference of the customer whom the session's caller has proved to be."""
+        proof = await self.store.proof_of_session(session_id)
+        if proof is None or proof.proof is not ProofStatus.VERIFIED:
+            return None
+        reference = (proof.response_data or {}).get("reference")
+        return None if reference is None else str(reference)
+
+    async def customer_of(self, session_id: UUID, reference: str) -> str:
+        """What the session's customer is called who has this reference at the bank.
 
         Raises:
             NotVerifiedError: the session's caller has not proved to be this customer.
         """
-        reference = await self.reference_of(session_id, customer_id)
-        return await self.bank.query_card_delivery(CardDeliveryRequest(customer_id=reference))
+        proof = await self.store.proof_of_session(session_id)
+        if (
+            proof is None
+            or proof.proof is not ProofStatus.VERIFIED
+            or (proof.response_data or {}).get("reference") != reference
+        ):
+            raise NotVerifiedError
+        return proof.customer_id
 
     async def reference_of(self, session_id: UUID, customer_id: str) -> str:
         """The bank's own reference of the session's customer.

@@ -35,7 +35,8 @@ class TransactionReader(Protocol):
     """The side that queries use."""
 
     async def authentications(self, customer_id: str) -> tuple[BankingTransaction, ...]:
-        """The authentications of a customer in any session, the newest 32, the oldest first."""
+        """The authentications of a customer in any session, the oldest first: of those that
+        were answered the newest 32, and of those that were not."""
         ...
 
     async def proof_of_session(self, session_id: UUID) -> BankingTransaction | None:

@@ -1,5 +1,6 @@
 """The bank's JSON on the wire; the page docs/design/20261123.dialog-bank-api.md describes it."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,21 +18,32 @@ from callfleet_agent.banking.port import (
     AuthenticationStatus,
     CardDelivery,
     CardStatus,
+    Outcome,
     TransactionReceipt,
     TransactionRequest,
 )
 
 MAX_ANSWER_BYTES = 64 * 1024
+_REASON = re.compile(r"[a-z0-9_.-]{0,64}")
+_LONGEST_CODE_S = 24 * 3600
+_OF_A_WISH = frozenset({
+    AuthenticationStatus.PENDING, AuthenticationStatus.NOT_SENT, AuthenticationStatus.LOCKED,
+    AuthenticationStatus.UNKNOWN_CALLER,
+})  # fmt: skip
+_OF_A_PROOF = frozenset(AuthenticationStatus) - {
+    AuthenticationStatus.PENDING, AuthenticationStatus.NOT_SENT
+}  # fmt: skip
 
 
 def authentication_body(request: AuthenticationRequest) -> dict[str, Any]:
-    """POST /v1/authentications."""
+    """POST /v1/authentications; without a credential it is the wish for a code."""
     identity = (
         {"customerNumber": request.customer_number}
         if request.customer_number is not None
         else {"callerId": request.caller_id}
     )
-    return {"method": request.method, "credential": request.credential, **identity}
+    proof = {} if request.credential is None else {"credential": request.credential}
+    return {"method": request.method, **proof, **identity}
 
 
 def transaction_body(request: TransactionRequest) -> dict[str, Any]:
@@ -39,8 +51,9 @@ def transaction_body(request: TransactionRequest) -> dict[str, Any]:
     return {"type": request.kind, "parameters": dict(request.parameters)}
 
 
-def read_authentication(data: object) -> Authentication:
-    """{"status": "verified", "customerId": "…"}."""
+def read_authentication(data: object, *, of_a_wish: bool = False) -> Authentication:
+    """{"status": "verified", "customerId": "…"}; of the wish for a code {"status": "pending",
+    "expiresInSeconds": 300}. A status that answers the other question is none."""
     fields = _object(data)
     try:
         status = AuthenticationStatus(_text(fields, "status"))
@@ -49,7 +62,9 @@ def read_authentication(data: object) -> Authentication:
     customer = _optional_text(fields, "customerId")
     if status is AuthenticationStatus.VERIFIED and not customer:
         raise _malformed()
-    return Authentication(status, customer)
+    if status not in (_OF_A_WISH if of_a_wish else _OF_A_PROOF):
+        raise _malformed()
+    return Authentication(status, customer, _seconds(fields, "expiresInSeconds"))
 
 
 def read_card_delivery(data: object) -> CardDelivery:
@@ -70,13 +85,23 @@ def read_card_delivery(data: object) -> CardDelivery:
 
 
 def read_receipt(data: object) -> TransactionReceipt:
-    """{"transactionId": "…", "type": "…", "result": {…}}."""
+    """{"transactionId": "…", "type": "…", "status": "completed" | "declined", "reason": "…",
+    "result": {…}}; without a status it is completed."""
     fields = _object(data)
     result = _object(fields.get("result", {}))
+    reason = _optional_text(fields, "reason") or ""
+    try:
+        outcome = Outcome(_optional_text(fields, "status") or Outcome.COMPLETED)
+    except ValueError:
+        raise _malformed() from None
+    if not _REASON.fullmatch(reason):
+        raise _malformed()
     return TransactionReceipt(
         transaction_id=_text(fields, "transactionId"),
         kind=_text(fields, "type"),
         result={str(key): str(value) for key, value in result.items()},
+        outcome=outcome,
+        reason=reason,
     )
 
 
@@ -106,6 +131,15 @@ def _object(data: object) -> Mapping[str, object]:
 def _text(fields: Mapping[str, object], name: str) -> str:
     value = fields.get(name)
     if not isinstance(value, str) or not value:
+        raise _malformed()
+    return value
+
+
+def _seconds(fields: Mapping[str, object], name: str) -> int | None:
+    value = fields.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _LONGEST_CODE_S:
         raise _malformed()
     return value
 

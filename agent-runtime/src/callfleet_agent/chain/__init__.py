@@ -4,11 +4,11 @@ is next. Pure: the clock is an argument, requests are made by the caller.
 
 from callfleet_agent.chain.attempt import Attempt, AttemptEvent, AttemptState
 from callfleet_agent.chain.breaker import Circuit, CircuitBreaker
-from callfleet_agent.chain.budget import Budget
+from callfleet_agent.chain.budget import Budget, Ledger, OwnLedger, Spent
 from callfleet_agent.chain.faults import EFFECTS, Effect, Fault
 from callfleet_agent.chain.latency import Latency
 from callfleet_agent.chain.limits import Allowance, Limits, MemberSettings
-from callfleet_agent.chain.member import Member
+from callfleet_agent.chain.member import Member, worst_circuit
 from callfleet_agent.chain.order import order
 from callfleet_agent.chain.turn import (
     Action,
@@ -24,5 +24,6 @@ from callfleet_agent.chain.turn import (
 __all__ = [
     "EFFECTS", "Action", "Allowance", "Attempt", "AttemptEvent", "AttemptState", "Budget", "Cancel",
     "Circuit", "CircuitBreaker", "Deliver", "Effect", "Exhausted", "Failure", "Fault", "Finished",
-    "Latency", "Limits", "Member", "MemberSettings", "Start", "Turn", "order",
+    "Latency", "Ledger", "Limits", "Member", "MemberSettings", "OwnLedger", "Spent", "Start",
+    "Turn", "order", "worst_circuit",
 ]  # fmt: skip

@@ -77,6 +77,11 @@ class Attempt:
         return True
 
     @property
+    def quiet_since(self) -> float:
+        """When something came last."""
+        return self._last
+
+    @property
     def due(self) -> float | None:
         """When its time is up; None when it is over."""
         if not self.live:

@@ -26,7 +26,8 @@ class Allowance:
 class MemberSettings:
     """One provider's place in a chain.
 
-    `available` False is a hint to ask the others first. `hedge_percentile` 0 never asks two.
+    `available` False is a hint to ask the others first. `hedge_percentile` 0 never asks two, 99
+    only where it is silent for far longer than it ever was.
     """
 
     name: str

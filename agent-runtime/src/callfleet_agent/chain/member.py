@@ -1,5 +1,6 @@
 """A provider's health, kept from turn to turn: whether it may be asked now."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,6 +13,12 @@ from callfleet_agent.chain.limits import MemberSettings
 DEFAULT_PAUSE_S: Final = 1.0
 LONGEST_PAUSE_S: Final = 3600.0
 TRIAL_PERCENTILE: Final = 95
+WHEN_SILENT: Final = 99
+SHORTEST_SILENCE_S: Final = 0.25
+SLOWEST_TIMES: Final = 2  # so many times the slowest of a hundred is silence
+SHORTEST_STALL_S: Final = 0.15
+_WORST_LAST: Final = (Circuit.CLOSED, Circuit.HALF_OPEN, Circuit.OPEN)
+USUAL_GAPS: Final = 3  # so many times a usual gap is a stall
 
 
 @dataclass(slots=True)
@@ -22,6 +29,7 @@ class Member:
     wall_offset: float = 0.0
     breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
     latency: Latency = field(default_factory=Latency)
+    gaps: Latency = field(default_factory=Latency)
     budget: Budget = field(default_factory=Budget)
     running: int = 0
     paused_until: float = 0.0
@@ -50,16 +58,23 @@ class Member:
             return Fault.CIRCUIT_OPEN
         return None
 
-    def begin(self, now: float, units: float) -> bool:
+    def pays(self, now: float, units: float) -> bool:
+        """Counts what a request costs, if the budget still has it."""
+        return self.budget.take(now + self.wall_offset, units)
+
+    def begin(self, now: float) -> bool:
         """Counts a request in; whether it is the trial of a half-open circuit."""
         trial = self.breaker.state(now) is Circuit.HALF_OPEN and self.breaker.admits(now)
         self.running += 1
-        self.budget.request(now + self.wall_offset, units)
         return trial
 
     def first(self, seconds: float) -> None:
         """The answer began this long after the request."""
         self.latency.add(seconds)
+
+    def next_piece(self, seconds: float) -> None:
+        """The next piece came this long after the one before."""
+        self.gaps.add(seconds)
 
     def succeeded(self) -> None:
         """A whole answer came."""
@@ -90,6 +105,12 @@ class Member:
         """Units that became known with the answer."""
         self.budget.spend(now + self.wall_offset, units)
 
+    @property
+    def hedged_when_silent(self) -> bool:
+        """Whether another one is asked too only when that says that this one is not well: below,
+        some answers in a hundred are hedged however well it is."""
+        return self.settings.hedge_percentile >= WHEN_SILENT
+
     def hedge_after(self, *, trial: bool) -> float | None:
         """After how many seconds without a piece the next one is asked too; None: never.
 
@@ -98,6 +119,26 @@ class Member:
         if trial:
             usual = self.latency.percentile(TRIAL_PERCENTILE)
             return self.settings.limits.first_s / 2 if usual is None else usual
-        if self.settings.hedge_percentile:
-            return self.latency.percentile(self.settings.hedge_percentile)
-        return None
+        if not self.settings.hedge_percentile:
+            return None
+        usual = self.latency.percentile(self.settings.hedge_percentile)
+        if usual is None or not self.hedged_when_silent:
+            return usual
+        return max(SHORTEST_SILENCE_S, SLOWEST_TIMES * usual)
+
+    def stalls_after(self) -> float | None:
+        """After how many seconds without a further piece the next one is asked too; None: never.
+
+        Gaps are short beside what they may be, so it takes several times the usual one.
+        """
+        percentile, half_s = self.settings.hedge_percentile, self.settings.limits.gap_s / 2
+        if not percentile:
+            return None
+        usual = self.gaps.percentile(percentile)
+        return half_s if usual is None else min(half_s, max(SHORTEST_STALL_S, USUAL_GAPS * usual))
+
+
+def worst_circuit(members: Iterable[Member], now: float) -> Circuit | None:
+    """The worst state of the breakers of a chain; None where it has no members."""
+    states = (member.breaker.state(now) for member in members)
+    return max(states, key=_WORST_LAST.index, default=None)

@@ -22,6 +22,14 @@ class ContextCommands:
     now: Callable[[], datetime]
     new_id: Callable[[], UUID]
 
+    async def begin(self, session_id: UUID) -> None:
+        """Give a session an empty context, unless it has one."""
+        await self.store.begin(self._empty(session_id, self.now()))
+
+    async def lapse(self, session_id: UUID) -> None:
+        """The session is over: its context is kept for the usual time at most."""
+        await self.store.lapse(session_id, self.now() + DEFAULT_TTL)
+
     async def update(
         self, session_id: UUID, addition: Addition, request_id: UUID | None = None
     ) -> ConversationContext:
@@ -32,17 +40,11 @@ class ContextCommands:
             ContextTooLargeError: there would be too many facts.
         """
         now = self.now()
-        empty = ConversationContext(
-            context_id=self.new_id(),
-            session_id=session_id,
-            last_updated=now,
-            expires_at=now + DEFAULT_TTL,
-        )
 
         def merge(before: ConversationContext) -> ConversationContext:
             return merged(before, addition, now)
 
-        return await self.store.apply(empty, request_id, merge)
+        return await self.store.apply(self._empty(session_id, now), request_id, merge)
 
     async def remove(self, session_id: UUID, *, dry_run: bool = False) -> int:
         """Remove the context of a session; how many it were."""
@@ -51,3 +53,11 @@ class ContextCommands:
     async def remove_expired(self, *, dry_run: bool = False) -> int:
         """Remove the contexts whose time is over; how many it were."""
         return await self.store.remove_expired(self.now(), dry_run=dry_run)
+
+    def _empty(self, session_id: UUID, now: datetime) -> ConversationContext:
+        return ConversationContext(
+            context_id=self.new_id(),
+            session_id=session_id,
+            last_updated=now,
+            expires_at=now + DEFAULT_TTL,
+        )

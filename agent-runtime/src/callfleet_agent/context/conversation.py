@@ -40,7 +40,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversationContext:
-    """A session's memory. `version` counts its changes."""
+    """A session's memory. `version` counts its changes; `owner` is whose session it is."""
 
     context_id: UUID
     session_id: UUID
@@ -52,6 +52,7 @@ class ConversationContext:
         default_factory=lambda: MappingProxyType({}), repr=False
     )
     version: int = 0
+    owner: str = ""
 
     def is_expired(self, now: datetime) -> bool:
         """Whether its time is over."""

@@ -20,9 +20,22 @@ class ContextWriter(Protocol):
         transaction and once for each request id; the context after it.
 
         Raises:
-            SessionNotFoundError: there is no such session.
+            SessionNotFoundError: there is no such session, or it is another's.
             SessionEndedError: it has ended.
         """
+        ...
+
+    async def begin(self, empty: ConversationContext) -> None:
+        """Have `empty` for its session, unless that has a context.
+
+        Raises:
+            SessionNotFoundError: there is no such session, or it is another's.
+            SessionEndedError: it has ended.
+        """
+        ...
+
+    async def lapse(self, session_id: UUID, expires_at: datetime) -> None:
+        """Keep the context of a session no longer than until then; without one, nothing."""
         ...
 
     async def remove(self, session_id: UUID, *, dry_run: bool) -> int:
@@ -35,7 +48,7 @@ class ContextWriter(Protocol):
 
 
 class ContextReader(Protocol):
-    """The side that queries use."""
+    """The side that queries use. The context of another's session is not there."""
 
     async def of_session(self, session_id: UUID) -> ConversationContext | None:
         """The context, expired or not."""

@@ -4,6 +4,7 @@
 `Listen`, `AskBank`, `HangUp`. The transitions are the table in `transitions`.
 """
 
+from callfleet_agent.dialog.dates import DateOrder
 from callfleet_agent.dialog.errors import DialogError, GrammarError, SnapshotError
 from callfleet_agent.dialog.flow import Dialog
 from callfleet_agent.dialog.grammar import Grammar
@@ -15,6 +16,7 @@ from callfleet_agent.dialog.inputs import (
     CardFound,
     CardNotFound,
     Delivery,
+    Earlier,
     Heard,
     Input,
     Interrupted,
@@ -35,14 +37,16 @@ from callfleet_agent.dialog.outputs import (
     Output,
     QueryCardDelivery,
     Say,
+    SendCode,
 )
 from callfleet_agent.dialog.settings import DialogSettings, Method
-from callfleet_agent.dialog.state import LISTENING, Memory, State, Utterance
+from callfleet_agent.dialog.state import CARD_DELIVERY, LISTENING, Memory, State, Utterance
 
 __all__ = [
-    "LISTENING", "AskBank", "Authenticate", "Authenticated", "BankFailed", "BankSlow", "Caller",
-    "CardFound", "CardNotFound", "Delivery", "Dialog", "DialogError", "DialogSettings", "Grammar",
-    "GrammarError", "HangUp", "Heard", "Input", "Interrupted", "Keyed", "Listen", "Memory",
-    "Method", "NoInput", "NoMatch", "Outcome", "Output", "QueryCardDelivery", "Resumed", "Say",
-    "SnapshotError", "Started", "State", "Step", "Utterance", "Verdict",
+    "CARD_DELIVERY", "LISTENING", "AskBank", "Authenticate", "Authenticated", "BankFailed",
+    "BankSlow", "Caller", "CardFound", "CardNotFound", "DateOrder", "Delivery", "Dialog",
+    "DialogError", "DialogSettings", "Earlier", "Grammar", "GrammarError", "HangUp", "Heard",
+    "Input", "Interrupted", "Keyed", "Listen", "Memory", "Method", "NoInput", "NoMatch", "Outcome",
+    "Output", "QueryCardDelivery", "Resumed", "Say", "SendCode", "SnapshotError", "Started",
+    "State", "Step", "Utterance", "Verdict",
 ]  # fmt: skip

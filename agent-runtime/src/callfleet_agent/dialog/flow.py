@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from callfleet_agent.dialog import moves, snapshot
 from callfleet_agent.dialog.grammar import Grammar
-from callfleet_agent.dialog.history import added, cut_short
+from callfleet_agent.dialog.history import BLANK, added, cut_short
 from callfleet_agent.dialog.inputs import (
     Authenticated,
     BankFailed,
@@ -21,7 +21,7 @@ from callfleet_agent.dialog.inputs import (
     Started,
     Verdict,
 )
-from callfleet_agent.dialog.meaning import Meaning, expected_digits, of_keys, of_words
+from callfleet_agent.dialog.meaning import Expected, Meaning, expected, of_keys, of_words
 from callfleet_agent.dialog.moves import Step, Turn
 from callfleet_agent.dialog.outputs import Say
 from callfleet_agent.dialog.prompts import fixed
@@ -35,6 +35,9 @@ _VERDICTS = {
     Verdict.REFUSED: Meaning.REFUSED,
     Verdict.LOCKED: Meaning.LOCKED,
     Verdict.UNKNOWN_CALLER: Meaning.UNKNOWN_CALLER,
+    Verdict.PENDING: Meaning.CODE_SENT,
+    Verdict.NOT_SENT: Meaning.NO_CODE,
+    Verdict.EXPIRED: Meaning.EXPIRED,
 }
 _PLAIN: dict[type[Input], Meaning] = {
     NoMatch: Meaning.NO_MATCH,
@@ -84,7 +87,7 @@ class Dialog:
         """Whether the words are all that the state waits for, so that no more need be awaited."""
         if memory.state not in LISTENING:
             return False
-        meaning, _ = of_words(memory.state, text, self._digits(memory.state))
+        meaning, _ = of_words(memory.state, text, self._waited(memory))
         return meaning in _UNDERSTOOD
 
     def leaves_open(self, memory: Memory, given: Input) -> bool:
@@ -104,8 +107,10 @@ class Dialog:
     def answered(self, memory: Memory, given: Heard, said: tuple[str, ...]) -> Step:
         """Somebody else has answered what the dialog left open, in these sentences."""
         turn = Turn(memory, self.settings, grammars(self.settings))
-        history = added(memory.history, "caller", given.text)
-        turn = turn.known(turns=memory.turns + 1, history=added(history, "agent", " ".join(said)))
+        number = memory.turns + 1
+        history = added(memory.history, "caller", given.text, number)
+        history = added(history, "agent", " ".join(said), number)
+        turn = turn.known(turns=number, history=history)
         if turn.memory.turns > self.settings.max_turns:
             return _recorded(moves.give_up(turn))
         return moves.go_on(turn, said)
@@ -122,28 +127,28 @@ class Dialog:
         """The memory of a dump; raises SnapshotError."""
         return snapshot.load(data)
 
-    def _digits(self, state: State) -> int:
-        settings = self.settings
-        return expected_digits(state, settings.customer_number_digits, settings.credential_digits)
+    def _waited(self, memory: Memory) -> Expected:
+        return expected(memory.state, self.settings, memory.today)
 
     def _understand(self, turn: Turn, given: Input) -> tuple[Meaning, Turn]:
         if isinstance(given, Keyed | Heard):
-            meaning, digits = self._meaning(turn.memory.state, given)
+            meaning, digits = self._meaning(turn.memory, given)
             return meaning, replace(turn, digits=digits)
         if isinstance(given, Started):
-            return Meaning.STARTED, turn.known(caller=given.caller)
+            begun = turn.known(caller=given.caller, earlier=given.earlier, today=given.today)
+            return Meaning.STARTED, begun
         if isinstance(given, Authenticated):
             return _VERDICTS[given.verdict], replace(turn, customer=given.customer)
         if isinstance(given, CardFound):
             return Meaning.CARD_FOUND, replace(turn, found=given)
         return _PLAIN[type(given)], turn
 
-    def _meaning(self, state: State, given: Keyed | Heard) -> tuple[Meaning, str | None]:
+    def _meaning(self, memory: Memory, given: Keyed | Heard) -> tuple[Meaning, str | None]:
         if isinstance(given, Keyed):
-            return of_keys(state, given.digits, self._digits(state))
+            return of_keys(memory.state, given.digits, self._waited(memory))
         if given.confidence < self.settings.min_confidence:
             return Meaning.NO_MATCH, None
-        return of_words(state, given.text, self._digits(state))
+        return of_words(memory.state, given.text, self._waited(memory))
 
 
 def _counted(turn: Turn, given: Input, meaning: Meaning) -> Turn:
@@ -151,7 +156,9 @@ def _counted(turn: Turn, given: Input, meaning: Meaning) -> Turn:
     if isinstance(given, NoInput):
         return turn.known(turns=memory.turns + 1)
     text = given.text if isinstance(given, Heard) and meaning in _UNDERSTOOD else f"({meaning})"
-    turn = turn.known(turns=memory.turns + 1, history=added(memory.history, "caller", text))
+    text = BLANK if meaning is Meaning.SPOKEN_DIGITS else text
+    number = memory.turns + 1
+    turn = turn.known(turns=number, history=added(memory.history, "caller", text, number))
     return turn.known(no_matches=0, silences=0) if meaning in _UNDERSTOOD else turn
 
 
@@ -159,5 +166,6 @@ def _recorded(step: Step) -> Step:
     memory = step.memory
     for output in step.outputs:
         if isinstance(output, Say):
-            memory = replace(memory, history=added(memory.history, "agent", output.text))
+            history = added(memory.history, "agent", output.text, memory.turns)
+            memory = replace(memory, history=history)
     return Step(memory, step.outputs)

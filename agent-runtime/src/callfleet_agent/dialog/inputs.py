@@ -1,6 +1,7 @@
 """What happens to a dialog: what the caller does, and what the bank answers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 
 
@@ -19,10 +20,22 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
+class Earlier:
+    """A call of the same caller that broke off: what was wanted, and who the caller said to be.
+    That it was proved does not carry over."""
+
+    intent: str = ""
+    customer_number: str | None = field(default=None, repr=False)
+    failed_attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
-    """The call was answered."""
+    """The call was answered; `earlier` broke off a moment ago. `today`: nobody was born later."""
 
     caller: Caller = Caller()
+    earlier: Earlier | None = None
+    today: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +76,16 @@ class Interrupted:
 
 
 class Verdict(StrEnum):
-    """The bank's answer to an authentication."""
+    """The bank's answer to an authentication, or to the wish for a code: that one is on its way
+    (pending), or that no other can be sent now. A code that has expired was no try."""
 
     VERIFIED = "verified"
     REFUSED = "refused"
     LOCKED = "locked"
     UNKNOWN_CALLER = "unknown_caller"
+    PENDING = "pending"
+    NOT_SENT = "not_sent"
+    EXPIRED = "expired"
 
 
 @dataclass(frozen=True, slots=True)

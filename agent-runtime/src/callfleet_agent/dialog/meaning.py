@@ -1,8 +1,12 @@
 """From words and keys to the few meanings that the transitions know."""
 
 import re
+from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 
+from callfleet_agent.dialog.dates import DateOrder, has_month, keyed_date, spoken_date
+from callfleet_agent.dialog.settings import DialogSettings, Method
 from callfleet_agent.dialog.spoken import words_to_digits
 from callfleet_agent.dialog.state import State
 
@@ -15,6 +19,7 @@ class Meaning(StrEnum):
     SPOKEN_DIGITS = "spoken_digits"
     KEYED_DIGITS = "keyed_digits"
     WRONG_LENGTH = "wrong_length"
+    SEND_AGAIN = "send_again"
     YES = "yes"
     NO = "no"
     REPEAT = "repeat"
@@ -28,6 +33,9 @@ class Meaning(StrEnum):
     REFUSED = "refused"
     LOCKED = "locked"
     UNKNOWN_CALLER = "unknown_caller"
+    CODE_SENT = "code_sent"
+    NO_CODE = "no_code"
+    EXPIRED = "expired"
     CARD_FOUND = "card_found"
     CARD_NOT_FOUND = "card_not_found"
     BANK_SLOW = "bank_slow"
@@ -40,6 +48,12 @@ _CONTAINED: tuple[tuple[Meaning, re.Pattern[str]], ...] = (
     (Meaning.REPEAT, re.compile(r"\b(repeat|say (that|it) again|pardon|what did you say)\b")),
     (Meaning.OPERATOR, re.compile(r"\b(operator|agent|human|person|representative)\b")),
     (Meaning.HELP, re.compile(r"\b(help|what can (i|you))\b")),
+    (
+        Meaning.SEND_AGAIN,
+        re.compile(
+            r"\b(send|another|new code|no code|(have not|haven't|did not|didn't) (get|got))\b"
+        ),
+    ),
     (Meaning.CARD, re.compile(r"\b(card|delivery)\b")),
 )
 _WHOLE: tuple[tuple[Meaning, re.Pattern[str]], ...] = (
@@ -53,42 +67,94 @@ _WHOLE: tuple[tuple[Meaning, re.Pattern[str]], ...] = (
     ),
 )
 _DIGIT_STATES = {State.IDENTIFY, State.AUTHENTICATE}
-_YES_NO_STATES = {State.CONFIRM_NUMBER, State.CONFIRM_CREDENTIAL, State.TRY_AGAIN, State.MORE}
-_CARD_STATES = {State.INTENT, State.MORE}
+_YES_NO_STATES = {
+    State.CONTINUE,
+    State.CONFIRM_NUMBER,
+    State.CONFIRM_CREDENTIAL,
+    State.TRY_AGAIN,
+    State.MORE,
+}
+_CARD_STATES = {State.CONTINUE, State.INTENT, State.MORE}
 _KEYS_EVERYWHERE = {"0": Meaning.OPERATOR, "9": Meaning.REPEAT, "*": Meaning.START_AGAIN}
 _KEYS_YES_NO = _KEYS_EVERYWHERE | {"1": Meaning.YES, "2": Meaning.NO}
 _KEYS_MENU = _KEYS_EVERYWHERE | {"1": Meaning.CARD, "2": Meaning.HELP, "3": Meaning.GOOD_BYE}
 
 
-def expected_digits(state: State, customer_number: int, credential: int) -> int:
-    """How many keys the state waits for: the number's, the credential's, or one."""
+_SEND_AGAIN = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a state waits for: so many digits, or a date of birth in this order (then `digits` are
+    its keys). `code`: the digits were sent, and can be sent again. `today`: no birth is later."""
+
+    digits: int = 1
+    dates: DateOrder | None = None
+    code: bool = False
+    today: date | None = None
+
+
+def expected(state: State, settings: DialogSettings, today: date | None = None) -> Expected:
+    """What the state waits for: the number, the credential, or one key."""
     if state is State.IDENTIFY:
-        return customer_number
-    return credential if state is State.AUTHENTICATE else 1
+        return Expected(settings.customer_number_digits)
+    if state is not State.AUTHENTICATE:
+        return Expected()
+    born = settings.method is Method.DATE_OF_BIRTH
+    return Expected(
+        settings.credential_keys,
+        settings.date_order if born else None,
+        settings.method is Method.ONE_TIME_CODE,
+        today,
+    )
 
 
-def of_words(state: State, text: str, digits: int) -> tuple[Meaning, str | None]:
-    """What the words mean in this state, and the digits in them; `digits` are expected."""
+def of_words(state: State, text: str, waited: Expected) -> tuple[Meaning, str | None]:
+    """What the words mean in this state, and the digits or the date in them."""
     said = " ".join(re.findall(r"[a-z0-9']+", text.lower()))
-    if state in _DIGIT_STATES and (found := words_to_digits(said)):
-        kind = Meaning.SPOKEN_DIGITS if len(found) == digits else Meaning.WRONG_LENGTH
-        return kind, found
+    if state in _DIGIT_STATES and (answer := _answer(said, waited)) is not None:
+        return answer
     if state in _YES_NO_STATES:
         for meaning, pattern in _WHOLE:
             if pattern.fullmatch(said):
                 return meaning, None
     for meaning, pattern in _CONTAINED:
-        if pattern.search(said) and (meaning is not Meaning.CARD or state in _CARD_STATES):
+        if pattern.search(said) and _is_offered(meaning, state, waited):
             return meaning, None
     return Meaning.NO_MATCH, None
 
 
-def of_keys(state: State, keys: str, digits: int) -> tuple[Meaning, str | None]:
+def of_keys(state: State, keys: str, waited: Expected) -> tuple[Meaning, str | None]:
     """What the pressed keys mean in this state."""
     if "*" in keys:
         return Meaning.START_AGAIN, None
     if state in _DIGIT_STATES:
-        kind = Meaning.KEYED_DIGITS if len(keys) == digits else Meaning.WRONG_LENGTH
+        if waited.code and keys == _SEND_AGAIN:
+            return Meaning.SEND_AGAIN, None
+        if waited.dates is not None:
+            born = keyed_date(keys, waited.dates, waited.today)
+            return (Meaning.KEYED_DIGITS, born) if born else (Meaning.WRONG_LENGTH, None)
+        kind = Meaning.KEYED_DIGITS if len(keys) == waited.digits else Meaning.WRONG_LENGTH
         return kind, keys
     table = _KEYS_YES_NO if state in _YES_NO_STATES else _KEYS_MENU
     return table.get(keys, Meaning.NO_MATCH), None
+
+
+def _answer(said: str, waited: Expected) -> tuple[Meaning, str | None] | None:
+    """The digits or the date that were asked for, or something near it."""
+    found = words_to_digits(said)
+    if waited.dates is not None:
+        born = spoken_date(said, waited.dates, waited.today)
+        if born is not None:
+            return Meaning.SPOKEN_DIGITS, born
+        return (Meaning.WRONG_LENGTH, None) if found or has_month(said) else None
+    if not found:
+        return None
+    kind = Meaning.SPOKEN_DIGITS if len(found) == waited.digits else Meaning.WRONG_LENGTH
+    return kind, found
+
+
+def _is_offered(meaning: Meaning, state: State, waited: Expected) -> bool:
+    if meaning is Meaning.SEND_AGAIN:
+        return waited.code
+    return meaning is not Meaning.CARD or state in _CARD_STATES

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 from callfleet_agent.dialog import prompts
 from callfleet_agent.dialog.grammar import Grammar
-from callfleet_agent.dialog.inputs import CardFound
-from callfleet_agent.dialog.meaning import expected_digits
+from callfleet_agent.dialog.inputs import CardFound, Earlier
+from callfleet_agent.dialog.meaning import expected
 from callfleet_agent.dialog.outputs import (
     AskBank,
     Authenticate,
@@ -16,9 +16,12 @@ from callfleet_agent.dialog.outputs import (
     Output,
     QueryCardDelivery,
     Say,
+    SendCode,
 )
-from callfleet_agent.dialog.settings import DialogSettings
-from callfleet_agent.dialog.state import Memory, State
+from callfleet_agent.dialog.settings import DialogSettings, Method
+from callfleet_agent.dialog.state import CARD_DELIVERY, Memory, State
+
+MAX_CODES = 2  # in one call: the code, and once again
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +52,35 @@ Move = Callable[[Turn], Step]
 
 
 def welcome(turn: Turn) -> Step:
-    """The call begins."""
+    """The call begins; a caller whose last call broke off is offered to go on."""
+    if turn.memory.earlier is not None:
+        return _ask(turn, State.CONTINUE, sentences=prompts.welcome_back(turn.settings))
     return _ask(turn, State.INTENT, sentences=prompts.welcome(turn.settings))
+
+
+def go_on_with_earlier(turn: Turn) -> Step:
+    """What was wanted and the customer number are known again; the proof is asked for anew."""
+    earlier = turn.memory.earlier or Earlier()
+    turn = turn.known(
+        customer_number=earlier.customer_number,
+        failed_attempts=max(turn.memory.failed_attempts, earlier.failed_attempts),
+        earlier=None,
+    )
+    return want_card(turn) if earlier.intent == CARD_DELIVERY else _ask(turn, State.INTENT)
+
+
+def begin_anew(turn: Turn) -> Step:
+    """What was before is left alone."""
+    return _ask(turn.known(earlier=None), State.INTENT)
 
 
 def want_card(turn: Turn) -> Step:
     """The caller asks for the card: identification and authentication first, if still needed."""
+    turn = turn.known(intent=CARD_DELIVERY, earlier=None)
     if turn.memory.customer is not None:
         return _query(turn)
     known = turn.memory.customer_number is not None or _caller_identifies(turn.memory)
-    return _ask(turn, State.AUTHENTICATE if known else State.IDENTIFY)
+    return _prove(turn) if known else _ask(turn, State.IDENTIFY)
 
 
 def read_back_number(turn: Turn) -> Step:
@@ -69,10 +91,12 @@ def read_back_number(turn: Turn) -> Step:
 def take_number(turn: Turn) -> Step:
     """A keyed or confirmed customer number; a credential that waited for it is checked at once."""
     number = turn.digits or turn.memory.heard
+    if number is None:  # another process heard it
+        return _ask(turn, State.IDENTIFY)
     turn = turn.known(customer_number=number, heard=None)
     if turn.memory.credential is not None:
         return _verify(turn, turn.memory.credential)
-    return _ask(turn, State.AUTHENTICATE)
+    return _prove(turn)
 
 
 def ask_number(turn: Turn) -> Step:
@@ -87,7 +111,9 @@ def read_back_credential(turn: Turn) -> Step:
 
 def take_credential(turn: Turn) -> Step:
     """A keyed or confirmed credential is a try."""
-    credential = turn.digits or turn.memory.heard or ""
+    credential = turn.digits or turn.memory.heard
+    if credential is None:
+        return _prove(turn)
     return _verify(turn.known(heard=None, attempt=turn.memory.attempt + 1), credential)
 
 
@@ -108,6 +134,32 @@ def refused(turn: Turn) -> Step:
     if failed >= turn.settings.max_attempts:
         return lock_out(turn)
     return _ask(turn, State.AUTHENTICATE, prompts.NO_MATCHING)
+
+
+def code_sent(turn: Turn) -> Step:
+    """A code is on its way: the caller is asked for it."""
+    sent = turn.memory.codes_sent + 1
+    turn = turn.known(codes_sent=sent, code_pending=True, bank_failures=0)
+    return _ask(turn, State.AUTHENTICATE, prompts.CODE_SENT if sent == 1 else prompts.CODE_AGAIN)
+
+
+def send_again(turn: Turn) -> Step:
+    """No code came, says the caller: once more, and then no more."""
+    if turn.memory.codes_sent < MAX_CODES:
+        return _send_code(turn)
+    return _ask(turn, State.AUTHENTICATE, prompts.NO_OTHER_CODE)
+
+
+def no_code(turn: Turn) -> Step:
+    """The bank sends no other code now: the one before may still come."""
+    if turn.memory.code_pending:
+        return _ask(turn, State.AUTHENTICATE, prompts.NO_OTHER_CODE)
+    return _end(turn, Outcome.LOCKED_OUT, prompts.NO_CODE, prompts.LATER)
+
+
+def expired(turn: Turn) -> Step:
+    """The code came too late, which was no try: another one."""
+    return _send_code(turn.known(credential=None, code_pending=False), prompts.CODE_EXPIRED)
 
 
 def lock_out(turn: Turn) -> Step:
@@ -147,7 +199,7 @@ def try_again(turn: Turn) -> Step:
         return _query(turn)
     if turn.memory.credential is not None:
         return _verify(turn, turn.memory.credential)
-    return _ask(turn, State.AUTHENTICATE)
+    return _prove(turn)
 
 
 def anything_else(turn: Turn) -> Step:
@@ -164,7 +216,7 @@ def repeat(turn: Turn) -> Step:
 
 def explain(turn: Turn) -> Step:
     """Help, and the question again."""
-    return _ask(turn, turn.memory.state, prompts.help_for(turn.memory.state))
+    return _ask(turn, turn.memory.state, *prompts.help_for(turn.memory.state, turn.settings))
 
 
 def no_operator(turn: Turn) -> Step:
@@ -174,7 +226,10 @@ def no_operator(turn: Turn) -> Step:
 
 def start_again(turn: Turn) -> Step:
     """Back to the first question; tries stay counted."""
-    turn = turn.known(customer_number=None, heard=None, credential=None, customer=None)
+    turn = turn.known(
+        customer_number=None, heard=None, credential=None, customer=None, intent="", earlier=None,
+        code_pending=False,
+    )  # fmt: skip
     return _ask(turn, State.INTENT, prompts.START_AGAIN)
 
 
@@ -184,12 +239,11 @@ def good_bye(turn: Turn) -> Step:
 
 
 def wrong_length(turn: Turn) -> Step:
-    """Digits, but not as many as are needed: a misunderstanding that can be named."""
-    state = turn.memory.state
-    count = expected_digits(
-        state, turn.settings.customer_number_digits, turn.settings.credential_digits
-    )
-    return _misunderstood(turn, prompts.wrong_length(count))
+    """Digits, but not as many as are needed, or no date: a misunderstanding that can be named."""
+    waited = expected(turn.memory.state, turn.settings)
+    if waited.dates is not None:
+        return _misunderstood(turn, prompts.NO_DATE)
+    return _misunderstood(turn, prompts.wrong_length(waited.digits))
 
 
 def not_understood(turn: Turn) -> Step:
@@ -230,11 +284,14 @@ def resumed(turn: Turn) -> Step:
         step = _query(turn)
         return Step(step.memory, (Say((prompts.WHERE_WERE_WE,)), *step.outputs))
     state = _RESUMED_AS.get(memory.state, memory.state)
+    if state is State.AUTHENTICATE:
+        return _prove(turn, prompts.WHERE_WERE_WE)
     return _ask(turn, state, prompts.WHERE_WERE_WE)
 
 
 _RESUMED_AS = {
     State.CONFIRM_NUMBER: State.IDENTIFY,
+    State.SENDING: State.AUTHENTICATE,
     State.CONFIRM_CREDENTIAL: State.AUTHENTICATE,
     State.VERIFYING: State.AUTHENTICATE,
     State.QUERYING: State.INTENT,
@@ -268,7 +325,7 @@ def _ask(
 
 def _listen(turn: Turn, state: State) -> Listen:
     settings = turn.settings
-    digits = expected_digits(state, settings.customer_number_digits, settings.credential_digits)
+    digits = expected(state, settings).digits
     return Listen(turn.grammars[state], digits, settings.no_input_s, settings.inter_digit_s)
 
 
@@ -290,12 +347,30 @@ def _misunderstood(turn: Turn, reason: str) -> Step:
     return _ask(turn, turn.memory.state, reason)
 
 
+def _prove(turn: Turn, *before: str) -> Step:
+    if turn.settings.method is Method.ONE_TIME_CODE and not turn.memory.code_pending:
+        return _send_code(turn, *before)
+    return _ask(turn, State.AUTHENTICATE, *before)
+
+
+def _send_code(turn: Turn, *before: str) -> Step:
+    if turn.memory.codes_sent >= MAX_CODES:
+        return _end(turn, Outcome.LOCKED_OUT, *before, prompts.NO_OTHER_CODE, prompts.LOCKED_ADVICE)
+    memory = replace(turn.memory, state=State.SENDING)
+    question = SendCode(memory.codes_sent + 1, *_whose(memory))
+    said = (Say(before, barge_in=False),) if before else ()
+    return Step(memory, (*said, AskBank(question)))
+
+
 def _verify(turn: Turn, credential: str) -> Step:
     memory = replace(turn.memory, state=State.VERIFYING, credential=credential)
-    number = memory.customer_number
-    caller_id = memory.caller.id if number is None else None
-    question = Authenticate(memory.attempt, credential, number, caller_id)
+    question = Authenticate(memory.attempt, credential, *_whose(memory))
     return Step(memory, (AskBank(question),))
+
+
+def _whose(memory: Memory) -> tuple[str | None, str | None]:
+    number = memory.customer_number
+    return number, memory.caller.id if number is None else None
 
 
 def _query(turn: Turn) -> Step:

@@ -45,6 +45,16 @@ class Authenticate:
 
 
 @dataclass(frozen=True, slots=True)
+class SendCode:
+    """Have the bank send the customer a code; one of the two identities is set. `number` is the
+    same when the same question is asked again, so that a key made from it sends one code."""
+
+    number: int
+    customer_number: str | None = field(default=None, repr=False)
+    caller_id: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class QueryCardDelivery:
     """Ask the bank where the verified customer's card is."""
 
@@ -55,7 +65,7 @@ class QueryCardDelivery:
 class AskBank:
     """One question to the bank; its answer comes as an input."""
 
-    operation: Authenticate | QueryCardDelivery
+    operation: Authenticate | SendCode | QueryCardDelivery
 
 
 class Outcome(StrEnum):

@@ -2,6 +2,9 @@
 
 import re
 from datetime import date
+from typing import Final
+
+from callfleet_agent.guard import clean, inspect
 
 DIGIT_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _VALUES = {word: str(value) for value, word in enumerate(DIGIT_WORDS)} | {"oh": "0", "o": "0"}
@@ -11,15 +14,18 @@ _TEENTHS = (
     "tenth", "eleventh", "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth",
     "seventeenth", "eighteenth", "nineteenth",
 )  # fmt: skip
-_ORDINALS = (
+ORDINALS = (
     *_TENTHS, *_TEENTHS,
     "twentieth", *(f"twenty-{tenth}" for tenth in _TENTHS[1:]),
     "thirtieth", "thirty-first",
 )  # fmt: skip
-_MONTHS = (
+MONTHS = (
     "", "January", "February", "March", "April", "May", "June", "July", "August", "September",
     "October", "November", "December",
 )  # fmt: skip
+
+_LONGEST_CARRIER: Final = 32
+_MOST_CARRIER_WORDS: Final = 4
 
 
 def digits_to_words(digits: str) -> str:
@@ -51,7 +57,7 @@ def date_to_words(iso: str | None) -> str | None:
         day = date.fromisoformat(iso[:10]) if iso else None
     except ValueError:
         return None
-    return f"{_MONTHS[day.month]} the {_ORDINALS[day.day]}" if day else None
+    return f"{MONTHS[day.month]} the {ORDINALS[day.day]}" if day else None
 
 
 def name_to_words(name: str | None) -> str | None:
@@ -60,3 +66,15 @@ def name_to_words(name: str | None) -> str | None:
         return None
     kept = re.sub(r"[^\w .,'&-]|_", " ", name)
     return " ".join(kept.split())[:64] or None
+
+
+def carrier_to_words(name: str | None) -> str | None:
+    """A carrier's name from the bank's records; None for what is no such name. A record that says
+    more than a name is not read out: it may be a message to the caller, or to a language model."""
+    said = clean(name or "")
+    plain = name_to_words(said.text)
+    if plain is None or len(plain) > _LONGEST_CARRIER or len(plain.split()) > _MOST_CARRIER_WORDS:
+        return None
+    if plain != said.text or said.invisible or len(re.findall(r"\d", plain)) > 1:
+        return None
+    return None if re.search(r"[.,] \w", plain) or inspect(said).signs else plain

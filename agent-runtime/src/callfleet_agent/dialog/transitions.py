@@ -21,10 +21,26 @@ _OF_THE_BANK: Mapping[Meaning, Move] = {
     Meaning.BANK_FAILED: moves.bank_failed,
     Meaning.LOCKED: moves.lock_out,
 }
+# A bank that answers what it was not asked has failed; the dialog does not wait for ever.
+_NO_ANSWERS_TO_A_WISH: Mapping[Meaning, Move] = {
+    Meaning.VERIFIED: moves.bank_failed,
+    Meaning.REFUSED: moves.bank_failed,
+    Meaning.EXPIRED: moves.bank_failed,
+}
+_NO_ANSWERS_TO_A_PROOF: Mapping[Meaning, Move] = {
+    Meaning.CODE_SENT: moves.bank_failed,
+    Meaning.NO_CODE: moves.bank_failed,
+}
 
 TABLE: Mapping[State, Mapping[Meaning, Move]] = {
     State.NEW: {
         Meaning.STARTED: moves.welcome,
+    },
+    State.CONTINUE: {
+        Meaning.YES: moves.go_on_with_earlier,
+        Meaning.NO: moves.begin_anew,
+        Meaning.CARD: moves.want_card,
+        **_EVERYWHERE,
     },
     State.INTENT: {
         Meaning.CARD: moves.want_card,
@@ -41,10 +57,18 @@ TABLE: Mapping[State, Mapping[Meaning, Move]] = {
         Meaning.NO: moves.ask_number,
         **_EVERYWHERE,
     },
+    State.SENDING: {
+        Meaning.CODE_SENT: moves.code_sent,
+        Meaning.NO_CODE: moves.no_code,
+        Meaning.UNKNOWN_CALLER: moves.unknown_caller,
+        **_NO_ANSWERS_TO_A_WISH,
+        **_OF_THE_BANK,
+    },
     State.AUTHENTICATE: {
         Meaning.SPOKEN_DIGITS: moves.read_back_credential,
         Meaning.KEYED_DIGITS: moves.take_credential,
         Meaning.WRONG_LENGTH: moves.wrong_length,
+        Meaning.SEND_AGAIN: moves.send_again,
         **_EVERYWHERE,
     },
     State.CONFIRM_CREDENTIAL: {
@@ -55,7 +79,9 @@ TABLE: Mapping[State, Mapping[Meaning, Move]] = {
     State.VERIFYING: {
         Meaning.VERIFIED: moves.verified,
         Meaning.REFUSED: moves.refused,
+        Meaning.EXPIRED: moves.expired,
         Meaning.UNKNOWN_CALLER: moves.unknown_caller,
+        **_NO_ANSWERS_TO_A_PROOF,
         **_OF_THE_BANK,
     },
     State.QUERYING: {

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from callfleet_agent.dialog.dates import TEENS, TENS
 from callfleet_agent.dialog.grammar import (
     Grammar,
     one_of,
@@ -11,8 +12,8 @@ from callfleet_agent.dialog.grammar import (
     sequence,
     times,
 )
-from callfleet_agent.dialog.settings import DialogSettings
-from callfleet_agent.dialog.spoken import DIGIT_WORDS
+from callfleet_agent.dialog.settings import DialogSettings, Method
+from callfleet_agent.dialog.spoken import DIGIT_WORDS, MONTHS, ORDINALS
 from callfleet_agent.dialog.state import LISTENING, State
 
 _GLOBAL = {
@@ -59,11 +60,71 @@ def _intent() -> Grammar:
     return Grammar.of("intent", {"main": root, **_CARD, **_GLOBAL}, root="main")
 
 
-def _digits(name: str, count: int) -> Grammar:
+def _number(count: int) -> dict[str, str]:
     digit = one_of(*(phrase(word) for word in (*DIGIT_WORDS, "oh")))
-    rules = {"main": one_of(reference("number"), reference("global")),
-             "number": times(reference("digit"), count), "digit": digit, **_GLOBAL}  # fmt: skip
+    return {"number": times(reference("digit"), count), "digit": digit}
+
+
+def _digits(name: str, count: int) -> Grammar:
+    rules = {"main": one_of(reference("number"), reference("global")), **_number(count), **_GLOBAL}
     return Grammar.of(name, rules, root="main")
+
+
+_SEND_AGAIN = one_of(
+    phrase("send it again"), phrase("send another code"), phrase("i have not got a code"),
+)  # fmt: skip
+
+
+def _code(name: str, count: int) -> Grammar:
+    root = one_of(reference("number"), reference("send"), reference("global"))
+    rules = {"main": root, **_number(count), "send": _SEND_AGAIN, **_GLOBAL}
+    return Grammar.of(name, rules, root="main")
+
+
+def _date_rules() -> dict[str, str]:
+    """A day with the month before or after it, and a year of four digits."""
+    units = DIGIT_WORDS[1:]
+    days = [*units, *TEENS, "twenty", *(f"twenty {unit}" for unit in units), "thirty", "thirty one"]
+    nth = [text.replace("-", " ") for text in ORDINALS if text]
+    the, day, month, year = optional(phrase("the")), *map(reference, ("day", "month", "year"))
+    unit = optional(reference("unit"))
+    return {
+        "date": one_of(
+            sequence(the, day, optional(phrase("of")), month, year),
+            sequence(month, the, day, year),
+        ),
+        "day": one_of(*map(phrase, (*nth, *days))),
+        "month": one_of(*(phrase(name.lower()) for name in MONTHS if name)),
+        "unit": one_of(*map(phrase, units)),
+        "small": one_of(
+            *map(phrase, TEENS), sequence(one_of(*map(phrase, TENS)), unit)
+        ),
+        "year": one_of(
+            sequence(phrase("nineteen"), reference("small")),
+            # The twenties of a century that has no thirties yet: "nineteen" is heard as "twenty".
+            sequence(
+                phrase("twenty"), one_of(*map(phrase, TEENS), sequence(phrase("twenty"), unit))
+            ),
+            sequence(one_of(phrase("nineteen"), phrase("twenty")), phrase("oh"), reference("unit")),
+            phrase("nineteen hundred"),
+            sequence(
+                phrase("two thousand"),
+                optional(sequence(optional(phrase("and")),
+                                  one_of(reference("unit"), reference("small")))),
+            ),
+        ),
+    }  # fmt: skip
+
+
+def _date(name: str, count: int) -> Grammar:
+    root = one_of(reference("date"), reference("number"), reference("global"))
+    rules = {"main": root, **_date_rules(), **_number(count), **_GLOBAL}
+    return Grammar.of(name, rules, root="main")
+
+
+def _credential(settings: DialogSettings) -> Grammar:
+    kinds = {Method.DATE_OF_BIRTH: _date, Method.ONE_TIME_CODE: _code}
+    return kinds.get(settings.method, _digits)("authenticate", settings.credential_keys)
 
 
 def _yes_no(name: str) -> Grammar:
@@ -79,10 +140,11 @@ def _more() -> Grammar:
 def grammars(settings: DialogSettings) -> Mapping[State, Grammar]:
     """The grammar of every listening state."""
     found = {
+        State.CONTINUE: _more(),
         State.INTENT: _intent(),
         State.IDENTIFY: _digits("identify", settings.customer_number_digits),
         State.CONFIRM_NUMBER: _yes_no("confirm"),
-        State.AUTHENTICATE: _digits("authenticate", settings.credential_digits),
+        State.AUTHENTICATE: _credential(settings),
         State.CONFIRM_CREDENTIAL: _yes_no("confirm"),
         State.TRY_AGAIN: _yes_no("confirm"),
         State.MORE: _more(),

@@ -6,12 +6,13 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from callfleet_agent.journal.entry import Entry
 from callfleet_agent.journal.errors import DeliverLaterError, RefusedError
 from callfleet_agent.journal.journal import Journal
 
+MOST_FAILURES: Final = 5
 _log = logging.getLogger(__name__)
 
 
@@ -77,23 +78,34 @@ class Deliverer:
             await self._empty.wait()
 
     async def _deliver(self, entry: Entry) -> None:
-        wait_s = self._settings.first_wait_s
+        wait_s, failures = self._settings.first_wait_s, 0
         while True:
             try:
                 await self._sink.deliver(entry)
             except DeliverLaterError:
-                await self._settings.sleep(wait_s * (0.5 + self._settings.random() / 2))
-                wait_s = min(wait_s * 2, self._settings.longest_wait_s)
-                head = self._journal.head()
-                if head is None or head.sequence != entry.sequence:
-                    return  # it was given up meanwhile
+                pass
             except RefusedError as error:
-                _log.error("a record was refused", extra={"code": error.code, "kind": entry.kind})
-                self._journal.refused(entry)
+                self._refuse(entry, error.code)
                 return
+            except Exception as error:
+                # Our own fault: it must not stop what comes after it. The text may hold anything.
+                failures += 1
+                _log.error("a record cannot be handed on", extra={"error": type(error).__name__})
+                if failures >= MOST_FAILURES:
+                    self._refuse(entry, "FAILED")
+                    return
             else:
                 self._journal.delivered(entry)
                 return
+            await self._settings.sleep(wait_s * (0.5 + self._settings.random() / 2))
+            wait_s = min(wait_s * 2, self._settings.longest_wait_s)
+            head = self._journal.head()
+            if head is None or head.sequence != entry.sequence:
+                return  # it was given up meanwhile
+
+    def _refuse(self, entry: Entry, code: str) -> None:
+        _log.error("a record was refused", extra={"code": code, "kind": entry.kind})
+        self._journal.refused(entry)
 
     async def _sync(self) -> None:
         while True:

@@ -61,10 +61,20 @@ class Caller:
     withheld: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A call of the same caller that broke off a moment ago, as far as it may be gone on with."""
+
+    intent: str = ""
+    customer_number: str | None = field(default=None, repr=False)
+    failed_attempts: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hello(Message):
     """Offers a call. `epoch` is the first that the worker may use, `position` that of inbound
-    sound. A resumed call's Context follows at once, empty if none was ever handed over."""
+    sound. A resumed call's Context follows at once, empty if none was ever handed over. `earlier`
+    is for a call that is new."""
 
     TYPE: ClassVar[int] = 0x01
     call_number: int
@@ -74,6 +84,7 @@ class Hello(Message):
     draining: bool = False
     correlation_id: str = ""
     traceparent: str = ""
+    earlier: Earlier | None = None
     protocol: int = PROTOCOL
 
     def payload(self) -> bytes:
@@ -103,6 +114,7 @@ class Hello(Message):
             draining=_typed(fields, "draining", bool),
             correlation_id=_typed(fields, "correlation_id", str),
             traceparent=_typed({"traceparent": "", **fields}, "traceparent", str),
+            earlier=_earlier(fields.get("earlier")),
             protocol=protocol,
         )
 
@@ -324,6 +336,17 @@ def _json_object(payload: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise TypeError("not a JSON object")
     return value
+
+
+def _earlier(fields: Any) -> Earlier | None:
+    if fields is None:
+        return None
+    if not isinstance(fields, dict):
+        raise TypeError("earlier is no object")
+    number = fields.get("customer_number")
+    if not isinstance(number, str | None):
+        raise TypeError("earlier.customer_number is neither text nor null")
+    return Earlier(_typed(fields, "intent", str), number, _typed(fields, "failed_attempts", int))
 
 
 def _typed(fields: Mapping[str, Any], name: str, kind: type) -> Any:

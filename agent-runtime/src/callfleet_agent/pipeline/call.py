@@ -11,12 +11,13 @@ from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.workers.runner import WorkerRunner
 
 from callfleet_agent.banking import Bank
+from callfleet_agent.banking.bound import BoundBank
 from callfleet_agent.chain import Failure
-from callfleet_agent.dialog import Caller, Input, Resumed, Say, Started
+from callfleet_agent.dialog import Caller, Earlier, Input, Interrupted, Resumed, Say, Started
 from callfleet_agent.link import Hello, LinkError
 from callfleet_agent.pipeline.answering import Answering
 from callfleet_agent.pipeline.circuits import Circuits
-from callfleet_agent.pipeline.conversing import Conversing
+from callfleet_agent.pipeline.conversing import Conversing, today
 from callfleet_agent.pipeline.hearing import Hearing
 from callfleet_agent.pipeline.link_transport import LinkInput, LinkOutput
 from callfleet_agent.pipeline.playout import Playout
@@ -77,14 +78,18 @@ async def run_call(link: CallLink, engines: Engines, settings: WorkerSettings) -
                 voice.prepare(output.sentences, private=output.private)
 
     playout = Playout()
-    entrance = LinkInput(link, playout)
+    hearing = Hearing(engines.model, settings.voice_activity, playout)
+    turns = Turns(engines.transcriber, conversation, settings, playout, foresee, told)
+    turns.on_activity = _doing(link)
+    entrance = LinkInput(link, playout, (hearing, turns))
     opening = _opening(hello)
-    conversing = Conversing(conversation, opening, engines.bank, link, settings, answering)
+    bank = BoundBank(engines.bank, conversation.customer)
+    conversing = Conversing(conversation, opening, bank, link, settings, answering)
     conversing.circuits = engines.circuits
     stages = [
         entrance,
-        Hearing(engines.model, settings.voice_activity, playout),
-        Turns(engines.transcriber, conversation, settings, playout, foresee, told),
+        hearing,
+        turns,
         conversing,
         Speaking(voice),
         LinkOutput(link, playout),
@@ -94,7 +99,7 @@ async def run_call(link: CallLink, engines: Engines, settings: WorkerSettings) -
         raise CallFailedError("a stage of the pipeline failed") from failed
     ended = entrance.ended
     reason = ended.result() if ended.done() and not ended.cancelled() else "cancelled"
-    _farewell(link, conversation, reason)
+    _farewell(link, conversation, playout, reason)
 
 
 async def _run(pipeline: Pipeline) -> BaseException | None:
@@ -141,14 +146,31 @@ def _teller(link: CallLink) -> Told:
     return told
 
 
+def _doing(link: CallLink) -> Callable[[str], None]:
+    def doing(activity: str) -> None:
+        with contextlib.suppress(LinkError):
+            link.event("doing", activity=activity)
+
+    return doing
+
+
 def _opening(hello: Hello) -> Input:
     if hello.resumed:
         return Resumed()
-    caller = hello.caller
-    return Started(Caller(caller.id, caller.trusted, caller.withheld))
+    caller, earlier = hello.caller, hello.earlier
+    return Started(
+        Caller(caller.id, caller.trusted, caller.withheld),
+        None
+        if earlier is None
+        else Earlier(earlier.intent, earlier.customer_number, earlier.failed_attempts),
+        today(),
+    )
 
 
-def _farewell(link: CallLink, conversation: Conversation, reason: str) -> None:
+def _farewell(link: CallLink, conversation: Conversation, playout: Playout, reason: str) -> None:
+    if playout.speaking:  # the caller left in the middle of it
+        heard = playout.heard(link.played_epoch, link.played_position)
+        conversation.take(Interrupted(heard))
     with contextlib.suppress(LinkError):
         link.hand_over(conversation.context(conversation.channel))
         link.event("ended", reason=reason)

@@ -3,13 +3,13 @@
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from callfleet_agent.banking import Bank, Guarded
+from callfleet_agent.chain import worst_circuit
 from callfleet_agent.providers.lineup import CurrentLineup
 
 Circuits = Callable[[], Mapping[str, str | int]]
-_WORST_LAST: Final = ("closed", "half_open", "open")
 
 
 def circuits_of(bank: Bank, chains: Mapping[str, CurrentLineup[Any]]) -> Circuits:
@@ -22,9 +22,8 @@ def circuits_of(bank: Bank, chains: Mapping[str, CurrentLineup[Any]]) -> Circuit
         if isinstance(bank, Guarded):
             told["bank_circuit"] = bank.circuit
         for stage, lineup in chains.items():
-            states = [member.breaker.state(now).value for member in lineup().members]
-            if states:
-                told[f"{stage}_circuit"] = max(states, key=_WORST_LAST.index)
+            if (worst := worst_circuit(lineup().members, now)) is not None:
+                told[f"{stage}_circuit"] = worst.value
         return told
 
     return circuits

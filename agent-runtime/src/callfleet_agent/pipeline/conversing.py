@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from uuid import UUID, uuid5
 
 from pipecat.frames.frames import Frame, InterruptionFrame, StartFrame
@@ -30,6 +32,7 @@ from callfleet_agent.dialog import (
     Listen,
     QueryCardDelivery,
     Say,
+    SendCode,
     Verdict,
 )
 from callfleet_agent.link import LinkError
@@ -42,17 +45,13 @@ from callfleet_agent.pipeline.frames import (
     SayFrame,
     TurnFrame,
 )
+from callfleet_agent.pipeline.model_prompt import Question
 from callfleet_agent.pipeline.ports import CallLink, Conversation, Reply
 from callfleet_agent.pipeline.settings import WorkerSettings
-from callfleet_agent.providers import Prompt
 
+Timing = Mapping[str, float | str]
 _log = logging.getLogger(__name__)
-_VERDICTS = {
-    AuthenticationStatus.VERIFIED: Verdict.VERIFIED,
-    AuthenticationStatus.REFUSED: Verdict.REFUSED,
-    AuthenticationStatus.LOCKED: Verdict.LOCKED,
-    AuthenticationStatus.UNKNOWN_CALLER: Verdict.UNKNOWN_CALLER,
-}
+_VERDICTS = {status: Verdict(status.value) for status in AuthenticationStatus}
 
 
 class Conversing(FrameProcessor):
@@ -105,20 +104,22 @@ class Conversing(FrameProcessor):
             await asyncio.wait({self._question})
         await super().cleanup()  # type: ignore[no-untyped-call]
 
-    async def _take(self, given: Input, timing: dict[str, float]) -> None:
-        if self._answering is not None and (prompt := self._answering.question(given)) is not None:
-            answer = self._answer(given, prompt, timing)
-            self._answer_task = self.create_task(answer)
-            return
+    async def _take(self, given: Input, timing: Timing) -> None:
+        if self._answering is not None:
+            if (question := self._answering.question(given)) is not None:
+                answer = self._answer(given, question, timing)
+                self._answer_task = self.create_task(answer)
+                return
+            timing = {**timing, **self._answering.notes()}
         await self._move(given, timing)
 
-    async def _answer(self, given: Input, prompt: Prompt, timing: dict[str, float]) -> None:
+    async def _answer(self, given: Input, question: Question, timing: Timing) -> None:
         """A model answers; the dialog goes on with what comes of it."""
         if self._answering is None:
             return
         began = time.monotonic()
-        ended = await self._answering.answer(given, prompt, self)
-        timing = {**timing, "model_ms": _since(began)}
+        ended = await self._answering.answer(given, question, self)
+        timing = {**timing, "model_ms": _since(began), **self._answering.notes()}
         if isinstance(ended, Reply):
             for output in ended.outputs:
                 if not isinstance(output, Listen):  # listening has begun with the answer
@@ -135,7 +136,7 @@ class Conversing(FrameProcessor):
             task.cancel()
             await asyncio.wait({task})
 
-    async def _move(self, given: Input, timing: dict[str, float]) -> None:
+    async def _move(self, given: Input, timing: Timing) -> None:
         began = time.monotonic()
         reply = self._conversation.take(given)
         for output in reply.outputs:
@@ -153,7 +154,7 @@ class Conversing(FrameProcessor):
             case HangUp():
                 await self.push_frame(HangUpFrame(output.outcome))
 
-    def _hand_over(self, reply: Reply, given: Input, timing: dict[str, float]) -> None:
+    def _hand_over(self, reply: Reply, given: Input, timing: Timing) -> None:
         try:
             self._link.hand_over(self._conversation.context(self._channel))
             if not isinstance(given, Interrupted):
@@ -186,29 +187,46 @@ class Conversing(FrameProcessor):
     def _be_patient(self) -> None:
         self.create_task(self.queue_frame(TurnFrame(BankSlow())))
 
-    async def _ask_bank(self, operation: Authenticate | QueryCardDelivery) -> Input:
+    async def _ask_bank(self, operation: Authenticate | SendCode | QueryCardDelivery) -> Input:
         if isinstance(operation, QueryCardDelivery):
-            request = CardDeliveryRequest(customer_id=operation.customer)
+            request = CardDeliveryRequest(
+                customer_id=operation.customer, session_id=self._link.call
+            )
             found = await self._bank.query_card_delivery(request)
             if found.status is None:
                 return CardNotFound()
             delivery = Delivery(found.status.value)
             return CardFound(delivery, found.date, found.expected, found.carrier)
-        verdict = await self._bank.authenticate_customer(
-            AuthenticationRequest(
-                idempotency_key=attempt_key(self._link.call, operation.attempt),
-                method=self._settings.dialog.method.value,
-                credential=operation.credential,
-                customer_number=operation.customer_number,
-                caller_id=operation.caller_id,
-            )
-        )
+        method = self._settings.dialog.method.value
+        proof = authentication(self._link.call, operation, method)
+        verdict = await self._bank.authenticate_customer(proof)
         return Authenticated(_VERDICTS[verdict.status], verdict.customer_id)
 
 
-def attempt_key(call: UUID, attempt: int) -> UUID:
-    """The same for the same attempt of the same call, so that the bank counts it once."""
-    return uuid5(call, f"attempt-{attempt}")
+def authentication(
+    call: UUID, operation: Authenticate | SendCode, method: str
+) -> AuthenticationRequest:
+    """What the bank is asked. Its key is the same for the same attempt of the same call, so that
+    the bank counts it once and sends one code. A proof that the caller id led nowhere with is asked
+    again with a number, and that is another request."""
+    whose = "caller" if operation.customer_number is None else "number"
+    if isinstance(operation, SendCode):
+        name, credential = f"code-{operation.number}-{whose}", None
+    else:
+        name, credential = f"attempt-{operation.attempt}-{whose}", operation.credential
+    return AuthenticationRequest(
+        idempotency_key=uuid5(call, name),
+        method=method,
+        credential=credential,
+        customer_number=operation.customer_number,
+        caller_id=operation.caller_id,
+        session_id=call,
+    )
+
+
+def today() -> date:
+    """The day now; nobody calls who was born later."""
+    return datetime.now(UTC).date()
 
 
 def _since(began: float) -> float:

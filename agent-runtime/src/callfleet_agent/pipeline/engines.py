@@ -1,8 +1,10 @@
 """What all calls of a process share: chains of providers, the voice activity model, the bank."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from callfleet_agent.banking import Bank
+from callfleet_agent.dialog import Grammar
 from callfleet_agent.pipeline import embedded
 from callfleet_agent.pipeline.call import Engines
 from callfleet_agent.pipeline.circuits import circuits_of
@@ -15,22 +17,35 @@ from callfleet_agent.providers import (
     SynthesiserChain,
     TranscriberChain,
 )
+from callfleet_agent.providers.live import STAGES
 from callfleet_operator.model.engines import Stage
 
 
-def providers_for(settings: WorkerSettings) -> Providers:
-    """The chains of a process, still without members."""
+def providers_for(
+    settings: WorkerSettings,
+    stages: Sequence[Stage] = STAGES,
+    grammars: Sequence[Grammar] | None = None,
+) -> Providers:
+    """The chains of a process for these stages, still without members. None: the dialog's
+    grammars are loaded."""
     responder = RuleResponder(settings.dialog)
 
     async def start(stage: Stage, engine: Any) -> None:
         if stage is Stage.ASR:
-            await engine.start(responder.grammars())
+            await engine.start(responder.grammars() if grammars is None else grammars)
         elif stage is Stage.TTS:
             await engine.start(responder.fixed_sentences())
         else:
             await engine.start()
 
-    return Providers(embedded.adapters(settings), embedded.DEFAULTS, start)
+    return Providers(
+        embedded.adapters(settings),
+        embedded.DEFAULTS,
+        start,
+        stages,
+        settings.accounts_dir,
+        settings.identity,
+    )
 
 
 def engines_for(providers: Providers, settings: WorkerSettings, bank: Bank) -> Engines:

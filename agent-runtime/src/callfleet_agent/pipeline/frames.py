@@ -14,14 +14,6 @@ from callfleet_agent.providers import Speech
 
 
 @dataclass(repr=False)
-class TickFrame(SystemFrame):
-    """20 ms of the line in both directions."""
-
-    inbound: Pcm8k
-    reference: Pcm8k
-
-
-@dataclass(repr=False)
 class KeyFrame(SystemFrame):
     """A key that the caller pressed."""
 

@@ -4,6 +4,7 @@ connector's: ticks come on its clock, and credit limits how far ahead sound is s
 import asyncio
 import contextlib
 import logging
+from collections.abc import Sequence
 
 from pipecat.frames.frames import EndWorkerFrame, Frame, InterruptionFrame, StartFrame
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
@@ -16,11 +17,10 @@ from callfleet_agent.pipeline.frames import (
     KeyFrame,
     PlayedFrame,
     SentenceFrame,
-    TickFrame,
     TurnFrame,
 )
 from callfleet_agent.pipeline.playout import Playout
-from callfleet_agent.pipeline.ports import CallLink, SynthesiserError
+from callfleet_agent.pipeline.ports import CallLink, Ear, SynthesiserError
 from callfleet_agent.pipeline.recordings import apology
 from callfleet_agent.providers import Speech
 
@@ -33,10 +33,11 @@ class LinkInput(FrameProcessor):
     `ended` has the reason of the connector's Hangup, or the LinkError when it was lost.
     """
 
-    def __init__(self, link: CallLink, playout: Playout) -> None:
+    def __init__(self, link: CallLink, playout: Playout, ears: Sequence[Ear]) -> None:
         super().__init__(name="link-input", enable_direct_mode=True)
         self._link = link
         self._playout = playout
+        self._ears = ears
         self._reader: asyncio.Task[None] | None = None
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
@@ -72,6 +73,8 @@ class LinkInput(FrameProcessor):
         except LinkError as error:
             if not self.ended.done():
                 self.ended.set_exception(error)
+        except Exception as error:
+            await self.push_error("an ear failed", exception=error)
         finally:
             self._end("lost")
             # An EndFrame of ours would pass by whoever runs the pipeline, and it would never end.
@@ -80,7 +83,9 @@ class LinkInput(FrameProcessor):
     async def _tick(self, tick: Tick) -> None:
         if self._playout.finished(tick.played_epoch, tick.played_position):
             await self.push_frame(PlayedFrame())
-        await self.push_frame(TickFrame(tick.inbound, tick.reference))
+        for ear in self._ears:
+            if (work := ear.tick(tick)) is not None:
+                await work
 
     def _end(self, reason: str) -> None:
         if not self.ended.done():
@@ -125,16 +130,16 @@ class LinkOutput(FrameProcessor):
             self._playout.complete(*self._link.end_of_speech())
 
     async def _sentence(self, frame: SentenceFrame, speech: Speech) -> None:
-        link, playout, begun = self._link, self._playout, False
+        link, playout, begun, since = self._link, self._playout, False, 0
         async for piece in speech.pieces():
             if begun and not piece.anew:
                 playout.more(len(piece.sound))
             else:
                 if begun:
-                    playout.drop()
-                begun = True
+                    playout.broke_off(frame.text[since : piece.since])
+                begun, since = True, piece.since
                 playout.add(
-                    frame.text,
+                    frame.text[piece.since :],
                     epoch=link.epoch,
                     start=link.sent_position,
                     samples=len(piece.sound),

@@ -52,9 +52,11 @@ class Playout:
             *before, last = self._sentences
             self._sentences = (*before, replace(last, whole=True))
 
-    def drop(self) -> None:
-        """The last sentence broke off, and is said again from its beginning."""
-        self._sentences = self._sentences[:-1]
+    def broke_off(self, text: str) -> None:
+        """The last sentence broke off, and goes on in another voice after this much of it."""
+        *before, last = self._sentences
+        said = (replace(last, text=text, whole=True),) if text else ()
+        self._sentences = (*before, *said)
 
     def complete(self, epoch: int, position: int) -> None:
         """Everything has been sent, up to this position."""

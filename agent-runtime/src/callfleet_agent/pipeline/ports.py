@@ -3,15 +3,23 @@
 Behind these stand chains of engines; the engines' own protocols are in `providers.ports`.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Sequence,
+)
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from callfleet_agent.audio import Pcm8k
 from callfleet_agent.dialog import Grammar, Input, Output
-from callfleet_agent.link import Hello, Message
-from callfleet_agent.providers import Prompt, Recognition, Speech
+from callfleet_agent.link import Hello, Message, Tick
+from callfleet_agent.pipeline.guarded import Models
+from callfleet_agent.pipeline.model_prompt import Question
+from callfleet_agent.providers import Recognition, Speech
 from callfleet_agent.providers.errors import (
     EngineError,
     ResponderError,
@@ -21,9 +29,9 @@ from callfleet_agent.providers.errors import (
 from callfleet_agent.providers.failures import Told, untold
 
 __all__ = [
-    "CallLink", "Conversation", "EngineError", "LinkListener", "ListenForCalls", "Models",
+    "CallLink", "Conversation", "Ear", "EngineError", "LinkListener", "ListenForCalls", "Models",
     "Recognition", "Reply", "Responder", "ResponderError", "Synthesiser", "SynthesiserError",
-    "Transcriber", "TranscriberError", "Utterance",
+    "Transcriber", "TranscriberError", "Utterance", "Work",
 ]  # fmt: skip
 
 
@@ -51,6 +59,18 @@ class CallLink(Protocol):
     def hand_over(self, context: bytes) -> None: ...
     def event(self, name: str, **fields: str | int | float | bool | None) -> None: ...
     def __aiter__(self) -> AsyncIterator[Message]: ...
+
+
+Work = Coroutine[Any, Any, None]
+
+
+class Ear(Protocol):
+    """A stage that follows the line. Ticks come to it by themselves, not as frames: fifty a second
+    come of a call in which nothing happens, and a frame costs more than what is done for it."""
+
+    def tick(self, tick: Tick) -> Work | None:
+        """20 ms of the line; what is to be done about it, where anything is."""
+        ...
 
 
 class LinkListener(Protocol):
@@ -106,8 +126,12 @@ class Conversation(Protocol):
         """What `take` would answer; changes nothing."""
         ...
 
-    def question(self, given: Input) -> Prompt | None:
+    def question(self, given: Input) -> Question | None:
         """What a model is to be asked, where the conversation leaves an answer open."""
+        ...
+
+    def charge(self, tokens: int) -> int:
+        """Counts what a question costs; what all of them have cost."""
         ...
 
     def answered(self, given: Input, said: Sequence[str]) -> Reply:
@@ -127,21 +151,13 @@ class Conversation(Protocol):
         ...
 
     @property
-    def channel(self) -> tuple[float, ...]:
-        """The channel estimate that a resumed conversation came with."""
+    def customer(self) -> str | None:
+        """The bank's reference of who was authenticated in this conversation."""
         ...
-
-
-class Models(Protocol):
-    """Language models, for what the dialog leaves open."""
 
     @property
-    def empty(self) -> bool:
-        """Whether there is none."""
-        ...
-
-    def answer(self, prompt: Prompt, told: Told = untold) -> AsyncGenerator[str, None]:
-        """The sentences of an answer. Raises ResponderError."""
+    def channel(self) -> tuple[float, ...]:
+        """The channel estimate that a resumed conversation came with."""
         ...
 
 

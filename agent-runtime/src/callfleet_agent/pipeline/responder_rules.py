@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 from callfleet_agent.context import ContextError, Envelope, opened, sealed
 from callfleet_agent.dialog import (
@@ -14,9 +15,8 @@ from callfleet_agent.dialog import (
     SnapshotError,
     State,
 )
-from callfleet_agent.pipeline.model_prompt import prompt_for
+from callfleet_agent.pipeline.model_prompt import Question, question_for
 from callfleet_agent.pipeline.ports import Reply
-from callfleet_agent.providers import Prompt
 
 FLOW = "card-delivery"
 _log = logging.getLogger(__name__)
@@ -48,10 +48,18 @@ class RuleConversation:
         step = self._dialog.step(self._memory, given)
         return Reply(step.outputs, step.memory.state.value)
 
-    def question(self, given: Input) -> Prompt | None:
+    @property
+    def customer(self) -> str | None:
+        return self._memory.customer
+
+    def question(self, given: Input) -> Question | None:
         if not self._dialog.leaves_open(self._memory, given) or not isinstance(given, Heard):
             return None
-        return prompt_for(self._memory, given.text, self._dialog.settings)
+        return question_for(self._memory, given.text, self._dialog.settings)
+
+    def charge(self, tokens: int) -> int:
+        self._memory = replace(self._memory, model_tokens=self._memory.model_tokens + tokens)
+        return self._memory.model_tokens
 
     def answered(self, given: Input, said: Sequence[str]) -> Reply:
         if not isinstance(given, Heard):

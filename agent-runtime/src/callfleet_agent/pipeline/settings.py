@@ -4,11 +4,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from callfleet_agent.banking import HttpBankSettings
-from callfleet_agent.dialog import DialogSettings, Method
+from callfleet_agent.banking import HttpBankSettings, OAuthSettings
+from callfleet_agent.dialog import DateOrder, DialogSettings, Method
 from callfleet_operator.model import VoiceAgent
+from callfleet_operator.model.voiceagent import Banking
 
 _VOICES = {"en": "en-us", "en-US": "en-us", "en-GB": "en-gb"}
+# As the CLDR has it, where English of no country is that of the United States.
+_DATES = {
+    "en": DateOrder.MONTH_FIRST, "en-US": DateOrder.MONTH_FIRST, "en-GB": DateOrder.DAY_FIRST,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +45,7 @@ class EndpointingSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSettings:
-    """Everything a worker process is told."""
+    """Everything a worker process is told. `identity` is the folder of its certificate."""
 
     dialog: DialogSettings = field(default_factory=DialogSettings)
     bank: HttpBankSettings = field(default_factory=lambda: HttpBankSettings(url="http://127.0.0.1"))
@@ -53,6 +58,8 @@ class WorkerSettings:
     decoders_in_each: int = 5
     bank_slow_s: float = 0.9
     live_file: Path | None = None
+    accounts_dir: Path | None = None
+    identity: Path | None = None
 
     @classmethod
     def from_voice_agent(
@@ -61,11 +68,13 @@ class WorkerSettings:
         *,
         credentials_dir: Path = Path("/etc/callfleet/banking"),
         live_file: Path | None = None,
+        accounts_dir: Path | None = None,
+        identity: Path | None = None,
     ) -> Self:
-        """The settings of a manifest; `credentials_dir` may hold `token` and `ca.crt`, and
-        `live_file` the chains of providers, which are followed when it changes."""
+        """The settings of a manifest; `credentials_dir` may hold what `_bank_of` reads, and
+        `live_file` the chains of providers, which are followed when it changes. In `accounts_dir`
+        the workers of a pod count together what they spend."""
         dialog, banking, vad = agent.spec.dialog, agent.spec.banking, agent.spec.providers.vad
-        token, authority = credentials_dir / "token", credentials_dir / "ca.crt"
         calls = -(-agent.spec.capacity.calls_per_pod // agent.spec.capacity.workers)
         quiet_ms = max(dialog.endpointing.min_milliseconds, vad.stop_milliseconds)
         return cls(
@@ -74,14 +83,10 @@ class WorkerSettings:
                 barge_in=dialog.barge_in,
                 method=Method(str(dialog.authentication.method)),
                 credential_digits=dialog.authentication.digits,
+                date_order=_DATES[dialog.language],
                 max_attempts=dialog.authentication.max_attempts,
             ),
-            bank=HttpBankSettings(
-                url=str(banking.url),
-                timeout_s=float(banking.timeout_seconds),
-                token_file=token if token.exists() else None,
-                ca_file=authority if authority.exists() else None,
-            ),
+            bank=_bank_of(banking, credentials_dir),
             voice_activity=VoiceActivitySettings(
                 confidence=vad.confidence,
                 quiet_confidence=max(0.15, vad.confidence - 0.25),
@@ -94,8 +99,37 @@ class WorkerSettings:
                 look_ms=max(64, quiet_ms // 2),
             ),
             live_file=live_file,
+            accounts_dir=accounts_dir,
+            identity=identity,
             voice=_VOICES[dialog.language],
             # A resumed call may come on top of a full house.
             calls=calls + max(2, calls // 4),
             decoder_processes=2 if calls > 4 else 1,
         )
+
+
+def _bank_of(banking: Banking, folder: Path) -> HttpBankSettings:
+    """The folder may hold `token`, or `clientId` and `clientSecret`; `ca.crt`; `tls.crt` and
+    `tls.key`."""
+
+    def there(name: str) -> Path | None:
+        return folder / name if (folder / name).exists() else None
+
+    oauth = None
+    if banking.oauth is not None:
+        oauth = OAuthSettings(
+            token_url=banking.oauth.token_url,
+            client_id_file=folder / "clientId",
+            client_secret_file=there("clientSecret"),
+            scope=banking.oauth.scope or "",
+        )
+    certificate = there("tls.crt")
+    return HttpBankSettings(
+        url=str(banking.url or ""),
+        timeout_s=float(banking.timeout_seconds),
+        token_file=there("token"),
+        oauth=oauth,
+        ca_file=there("ca.crt"),
+        certificate_file=certificate,
+        key_file=None if certificate is None else folder / "tls.key",
+    )

@@ -29,6 +29,20 @@ NARROWBAND: Final = (
     ("yes", "Y EH F"), ("yes", "Y EH TH"), ("no", "N UH UW"), ("no", "DH OW"), ("no", "DH UH UW"),
     ("no", "DH UW UH UW"),
     ("help", "HH EH OW P"), ("help", "EH OW P"), ("help", "T EH OW P"),
+    ("sixty", "F IH K F T IY"), ("sixty", "TH IH K TH T IY"), ("sixty", "S IH K T IY"),
+    ("sixty", "F IH K T IY"), ("sixteen", "F IH K F T IY N"), ("sixteen", "TH IH K TH T IY N"),
+    ("sixteen", "F IH K T IY N"), ("sixteenth", "F IH K F T IY N TH"),
+    ("sixteenth", "TH IH K TH T IY N TH"), ("sixteenth", "F IH K T IY N TH"),
+    ("sixth", "F IH K F TH"), ("sixth", "TH IH K TH"), ("sixth", "F IH K TH"),
+    ("seventy", "F EH V AH N T IY"), ("seventy", "TH EH V AH N T IY"),
+    ("seventeen", "F EH V AH N T IY N"), ("seventeen", "TH EH V AH N T IY N"),
+    ("seventeenth", "F EH V AH N T IY N TH"), ("seventeenth", "TH EH V AH N T IY N TH"),
+    ("seventh", "F EH V AH N TH"), ("seventh", "TH EH V AH N TH"),
+    ("nineteen", "N AY T IY N"), ("nineteen", "M AY N T IY N"), ("nineteen", "N AY N T IY M"),
+    ("first", "F ER F T"), ("first", "F ER TH T"), ("first", "F ER T"), ("first", "TH ER F T"),
+    ("second", "F EH K AH N D"), ("second", "TH EH K AH N D"), ("second", "F EH K AH N"),
+    ("september", "F EH P T EH M B ER"), ("september", "TH EH P T EH M B ER"),
+    ("thousand", "TH AW F AH N D"), ("thousand", "TH AW TH AH N D"), ("thousand", "TH AW Z AH N"),
 )  # fmt: skip
 NOISE_BELOW_SPEECH: Final = 0.02  # -34 dB
 LEAST_NOISE: Final = 8.0

@@ -14,8 +14,10 @@ from typing import Final
 from callfleet_agent.audio import Pcm8k, Pcm22k
 from callfleet_agent.audio.resample import resample
 from callfleet_agent.pipeline.ports import SynthesiserError
+from callfleet_agent.time_limit import at_most
 
 LIMIT_S: Final = 5.0
+START_LIMIT_S: Final = 60.0  # nobody waits for it, and all workers of a machine start at once
 MAX_TEXT: Final = 1000
 MAX_KEPT_SAMPLES: Final = 8000 * 60 * 20  # 20 min of speech, 19 MB
 MAX_PROCESSES: Final = 4
@@ -36,22 +38,25 @@ class EspeakSynthesiser:
 
     async def start(self, sentences: Sequence[str]) -> None:
         """Raises SynthesiserError when espeak-ng does not speak."""
-        await asyncio.gather(*(self.speech(sentence, private=False) for sentence in sentences))
+        await asyncio.gather(*(self._spoken(sentence, START_LIMIT_S) for sentence in sentences))
 
     async def speech(self, sentence: str, *, private: bool) -> Pcm8k:
-        if (kept := self._kept.get(sentence)) is not None:
-            self._kept.move_to_end(sentence)
-            return kept
-        async with self._turn:
-            sound = _trimmed(await self._rendered(sentence))
-        if not private:
-            self._keep(sentence, sound)
-        return sound
+        return await self._spoken(sentence, LIMIT_S, private=private)
 
     async def stop(self) -> None:
         self._kept.clear()
 
-    async def _rendered(self, sentence: str) -> Pcm8k:
+    async def _spoken(self, sentence: str, limit_s: float, *, private: bool = False) -> Pcm8k:
+        if (kept := self._kept.get(sentence)) is not None:
+            self._kept.move_to_end(sentence)
+            return kept
+        async with self._turn:
+            sound = _trimmed(await self._rendered(sentence, limit_s))
+        if not private:
+            self._keep(sentence, sound)
+        return sound
+
+    async def _rendered(self, sentence: str, limit_s: float) -> Pcm8k:
         text = _NOT_SPOKEN.sub(" ", sentence)[:MAX_TEXT]
         try:
             process = await asyncio.create_subprocess_exec(
@@ -63,7 +68,7 @@ class EspeakSynthesiser:
         except OSError as error:
             raise SynthesiserError(f"espeak-ng cannot be run: {error.strerror}") from None
         try:
-            async with asyncio.timeout(LIMIT_S):
+            async with at_most(limit_s):
                 wav, _ = await process.communicate(text.encode())
         except TimeoutError:
             raise SynthesiserError("espeak-ng is too slow") from None

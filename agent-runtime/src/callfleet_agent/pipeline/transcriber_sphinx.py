@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 import orjson
 
+from callfleet_agent.at_work import Pace, at_work, work_of
 from callfleet_agent.audio import Pcm8k
 from callfleet_agent.dialog import Grammar
 from callfleet_agent.pipeline.ports import Recognition, TranscriberError
@@ -27,10 +28,11 @@ from callfleet_agent.pipeline.sphinx_process import (
     RESULT,
     START,
 )
+from callfleet_agent.time_limit import at_most
 
 ACCEPTED: Final = 0.4
 """The confidence from which a hypothesis is taken for what was said."""
-START_LIMIT_S: Final = 60.0
+PACE: Final = Pace(look_s=60.0, most_s=540.0)  # less than a worker's own
 ANSWER_LIMIT_S: Final = 4.0
 _MAX_UNWRITTEN: Final = 4 << 20
 _log = logging.getLogger(__name__)
@@ -62,12 +64,17 @@ class _Child:
         fields = {"decoders": self._decoders, "words": words, "grammars": texts}
         self.send(START, 0, orjson.dumps(fields))
         try:
-            async with asyncio.timeout(START_LIMIT_S):
-                await self._ready
+            await at_work(self._ready, self._work, PACE, self._slow)
             self.up.set()
         except (TimeoutError, TranscriberError):
             await self.stop()
             raise TranscriberError("a decoder process did not start") from None
+
+    def _work(self) -> int | None:
+        return None if self._process is None else work_of(self._process.pid)
+
+    def _slow(self, seconds: float) -> None:
+        _log.warning("decoders are slow to start, and at work", extra={"seconds": round(seconds)})
 
     @property
     def alive(self) -> bool:
@@ -170,7 +177,7 @@ class SphinxUtterance:
         question = next(self._questions)
         self._child.send(RECOGNISE, self.number)
         try:
-            async with asyncio.timeout(ANSWER_LIMIT_S):
+            async with at_most(ANSWER_LIMIT_S):
                 return await future
         except TimeoutError:
             raise TranscriberError("the decoder process is too slow") from None

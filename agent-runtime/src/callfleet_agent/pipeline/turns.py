@@ -13,13 +13,13 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from callfleet_agent.audio import FRAME_MS, Pcm8k
 from callfleet_agent.dialog import Heard, Input, Keyed, Listen, NoInput, NoMatch
+from callfleet_agent.link import Tick
 from callfleet_agent.pipeline.endpointing import Advice, Endpointing
 from callfleet_agent.pipeline.frames import (
     GoodByeFrame,
     KeyFrame,
     ListenFrame,
     PlayedFrame,
-    TickFrame,
     TurnFrame,
     VoiceFrame,
     VoiceStartedFrame,
@@ -33,6 +33,7 @@ from callfleet_agent.pipeline.ports import (
     Transcriber,
     TranscriberError,
     Utterance,
+    Work,
 )
 from callfleet_agent.pipeline.settings import WorkerSettings
 from callfleet_agent.providers.failures import Told, untold
@@ -57,6 +58,7 @@ class Turns(FrameProcessor):
         told: Told = untold,
     ) -> None:
         super().__init__(name="turns", enable_direct_mode=True)
+        self.on_activity: Callable[[str], None] = lambda _: None  # listening, hearing, thinking
         self._transcriber = transcriber
         self._conversation = conversation
         self._settings = settings
@@ -100,20 +102,20 @@ class Turns(FrameProcessor):
                 await self._take_early()
             case PlayedFrame():
                 self._silent_ticks = 0
-            case TickFrame():
-                await self._tick()
             case _:
                 await self.push_frame(frame, direction)
 
-    async def _tick(self) -> None:
+    def tick(self, tick: Tick) -> Work | None:  # noqa: ARG002 - the sound comes as frames
+        """Counts the silence, and the time since a key."""
         if self._listen is None:
-            return
+            return None
         if (keys := self._keys.tick()) is not None:
-            await self._turn(Keyed(keys))
-        elif self._silent_ticks is not None and self._utterance is None and not self._keys.started:
+            return self._turn(Keyed(keys))
+        if self._silent_ticks is not None and self._utterance is None and not self._keys.started:
             self._silent_ticks += 1
             if self._silent_ticks * FRAME_MS >= self._listen.no_input_s * 1000:
-                await self._turn(NoInput())
+                return self._turn(NoInput())
+        return None
 
     async def cleanup(self) -> None:
         """Lets go of the utterance."""
@@ -132,6 +134,7 @@ class Turns(FrameProcessor):
         if listen is not None:
             ticks = round(listen.inter_digit_s * 1000 / FRAME_MS)
             self._keys = KeyCollector(listen.digits, ticks)
+            self.on_activity("listening")
 
     async def _voice_started(self, sound: Pcm8k) -> None:
         if self._listen is None or self._keys.started:
@@ -143,6 +146,7 @@ class Turns(FrameProcessor):
         self._end = Endpointing(
             self._settings.endpointing, self._settings.voice_activity.longest_ms
         )
+        self.on_activity("hearing")
         self._spoken_ms = 0
         self._begun_s, self._first_s = time.monotonic(), None
         self._held.clear()
@@ -226,6 +230,7 @@ class Turns(FrameProcessor):
             await self._turn(Keyed(keys))
 
     async def _turn(self, given: Input, timing: dict[str, float] | None = None) -> None:
+        self.on_activity("thinking")
         self._listen = None
         utterance, self._utterance = self._utterance, None
         if utterance is not None:

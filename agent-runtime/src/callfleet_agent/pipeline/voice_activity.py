@@ -1,6 +1,7 @@
 """Silero's voice activity model: one ONNX session for the whole process, a small state for each
 call. Inference is inline: 0.1 ms for a window of 32 ms is less than a thread switch costs."""
 
+from collections import deque
 from importlib import resources
 from typing import Any, Final
 
@@ -9,9 +10,14 @@ import numpy.typing as npt
 import onnxruntime
 
 from callfleet_agent.audio import Pcm8k
+from callfleet_agent.audio.level import amplitude, rms
+from callfleet_agent.pipeline.quiet_gate import QuietGate
 
 WINDOW: Final = 256  # samples of 8 kHz: 32 ms
 WINDOW_MS: Final = 32
+NOBODY_DBFS: Final = -56.0
+PRIMED_WITH: Final = 12  # windows
+_WINDOW_BYTES: Final = 2 * WINDOW
 _CONTEXT: Final = 32
 _RATE: Final = np.array(8000, dtype=np.int64)
 # Long silence or noise leaves the model's state less able to detect speech, so it is reset in
@@ -43,11 +49,18 @@ class VoiceActivityModel:
 
 
 class VoiceActivity:
-    """One call's ear: feed it sound of any length, it gives the probability of each window."""
+    """One call's ear: feed it sound of any length, it gives the probability of each window.
 
-    def __init__(self, model: VoiceActivityModel) -> None:
+    Windows in which nobody can be speaking do not reach the model (see `quiet_gate`). When one
+    does again, the model first hears what came just before, so that it judges as if it had
+    listened all the time.
+    """
+
+    def __init__(self, model: VoiceActivityModel, floor_dbfs: float = NOBODY_DBFS) -> None:
         self._model = model
-        self._rest: Floats = np.zeros(0, np.float32)
+        self._gate = QuietGate(amplitude(floor_dbfs))
+        self._passed_over: deque[bytes] = deque(maxlen=PRIMED_WITH)
+        self._rest = b""
         self._since_reset = 0
         self._quiet = 0
         self.reset()
@@ -58,20 +71,43 @@ class VoiceActivity:
         self._context = np.zeros(_CONTEXT, np.float32)
         self._since_reset = 0
 
-    def feed(self, sound: Pcm8k) -> list[float]:
-        """The probability of speech in each window that this sound completes."""
-        samples: Floats = np.concatenate((self._rest, sound.samples.astype(np.float32) / 32768))
-        whole = len(samples) - len(samples) % WINDOW
-        self._rest = samples[whole:]
-        return [self._window(samples[at : at + WINDOW]) for at in range(0, whole, WINDOW)]
+    def feed(self, sound: Pcm8k, *, awake: bool = False) -> list[float]:
+        """The probability of speech in each window that this sound completes. `awake`: somebody
+        was speaking a moment ago, so every window counts."""
+        data = self._rest + sound.data
+        whole = len(data) - len(data) % _WINDOW_BYTES
+        self._rest = data[whole:]
+        return [
+            self._window(data[at : at + _WINDOW_BYTES], awake=awake)
+            for at in range(0, whole, _WINDOW_BYTES)
+        ]
 
-    def _window(self, samples: Floats) -> float:
-        probability, self._state = self._model.run(
-            np.concatenate((self._context, samples)), self._state
-        )
-        self._context = samples[-_CONTEXT:]
+    def _window(self, data: bytes, *, awake: bool) -> float:
+        level = rms(data)
+        if not self._gate.admits(level):
+            self._passed_over.append(data)
+            return 0.0
+        if self._passed_over:
+            self._catch_up()
+        probability = self._heard(data)
+        self._gate.judged(probability, level, awake=awake)
         self._since_reset += 1
         self._quiet = self._quiet + 1 if probability < _RESET_BELOW else 0
         if self._since_reset >= _RESET_AFTER and self._quiet >= _RESET_QUIET:
             self.reset()
+        return probability
+
+    def _catch_up(self) -> None:
+        """After clear quiet the model begins afresh; what it knows of a noise it keeps."""
+        if self._gate.quiet:
+            self.reset()
+        while self._passed_over:
+            self._heard(self._passed_over.popleft())
+
+    def _heard(self, data: bytes) -> float:
+        samples: Floats = np.frombuffer(data, "<i2").astype(np.float32)
+        samples /= 32768
+        window: Floats = np.concatenate((self._context, samples))
+        probability, self._state = self._model.run(window, self._state)
+        self._context = samples[-_CONTEXT:]
         return probability

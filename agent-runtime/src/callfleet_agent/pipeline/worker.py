@@ -5,13 +5,14 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from loguru import logger as pipecat_logger
 
 from callfleet_agent.audio import Pcm8k
-from callfleet_agent.banking import HttpBank
+from callfleet_agent.banking import Bank, HttpBank
 from callfleet_agent.pipeline.call import Engines, run_call
 from callfleet_agent.pipeline.engines import engines_for, providers_for
 from callfleet_agent.pipeline.ports import CallLink, ListenForCalls
@@ -25,42 +26,59 @@ PARENT_CHECK_S: Final = 0.5
 _log = logging.getLogger(__name__)
 
 
+def _nobody(_: str) -> None:
+    """For those who do not watch a worker start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Starter:
+    """Who started a worker: a process, and whom it tells what it does until it is ready."""
+
+    pid: int
+    step: Callable[[str], None] = _nobody
+
+
 async def worker_main(
     socket_path: Path,
     settings: WorkerSettings,
     listen: ListenForCalls,
     *,
     ready: Callable[[], None],
-    parent_pid: int | None = None,
+    starter: Starter | None = None,
+    bank: Bank | None = None,
 ) -> None:
     """Takes calls on a Unix socket until cancelled, or until its parent is gone.
 
-    `ready` is called when models are loaded, prompts are rendered and the socket listens. Raises
-    EngineError when an engine does not start.
+    `ready` is called when models are loaded, prompts are rendered and the socket listens. Without a
+    `bank` the one of the settings is asked. Raises EngineError when an engine does not start.
     """
+    starter = Starter(os.getppid()) if starter is None else starter
+    step = starter.step
     _silence_pipecat()
+    step("the voice activity model is loaded")
     providers = providers_for(settings)
-    bank = HttpBank(settings.bank)
+    bank = HttpBank(settings.bank) if bank is None else bank
     engines = engines_for(providers, settings, bank)
-    parent = os.getppid() if parent_pid is None else parent_pid
     calls = _Calls(engines, settings)
     listener = listen(str(socket_path), calls.take)
-    following: asyncio.Task[None] | None = None
+    following = [asyncio.create_task(providers.keep_warm(calls.busy))]
     try:
         VoiceActivity(engines.model).feed(Pcm8k.silence(1600))
+        step("the engines are started")
         if settings.live_file is None:
             await providers.apply(LiveProviders(generation=0))
         else:
             await providers.read(settings.live_file)
-            following = asyncio.create_task(providers.follow(settings.live_file))
+            following.append(asyncio.create_task(providers.follow(settings.live_file)))
+        step("the socket is opened")
         await listener.start()
         ready()
-        await _while_parent_lives(parent)
+        await _while_parent_lives(starter.pid)
     finally:
         await listener.stop()
-        if following is not None:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+        for task in following:
+            task.cancel()
+        await asyncio.gather(*following, return_exceptions=True)
         await asyncio.gather(providers.close(), bank.close())
 
 
@@ -71,18 +89,22 @@ class _Calls:
         self._engines = engines
         self._settings = settings
         self._running = 0
+        self.busy = asyncio.Event()
 
     async def take(self, link: CallLink) -> None:
         if self._running >= self._settings.calls:
             link.refuse("full")
             return
         self._running += 1
+        self.busy.set()
         try:
             hello = link.hello
             with correlated(hello.correlation_id), continued(traceparent_of(hello.traceparent)):
                 await run_call(link, self._engines, self._settings)
         finally:
             self._running -= 1
+            if not self._running:
+                self.busy.clear()
 
 
 async def _while_parent_lives(parent: int) -> None:

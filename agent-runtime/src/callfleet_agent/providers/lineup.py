@@ -11,11 +11,18 @@ E_co = TypeVar("E_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Seat(Generic[E_co]):
-    """A provider: its health, and the engine that talks to it."""
+    """A provider: its health, the engine that talks to it, and what is known of that one."""
 
     member: Member
     engine: E_co
     embedded: bool = False
+    kind: str = ""
+    voice: str = ""
+    language: str = ""
+
+    def is_called(self, name: str) -> bool:
+        """By its pool's name, or its engine's."""
+        return name in {self.member.name, self.kind}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,18 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from callfleet_agent.chain import Limits, Member, MemberSettings
+from callfleet_agent.chain import Budget, Limits, Member, MemberSettings
+from callfleet_agent.providers.accounts import SharedLedger
 from callfleet_agent.providers.engines import REMOTE, Adapters, adapter
 from callfleet_agent.providers.errors import EngineError
 from callfleet_agent.providers.lineup import Lineup, Seat
+from callfleet_agent.providers.ports import Warmable
 from callfleet_agent.providers.settings import EngineSettings, member_settings
 from callfleet_operator.model import LiveProviders, ManifestError, load_live_providers
 from callfleet_operator.model.engines import Engine, Hosting, Stage
 
 POLL_S: Final = 1.0
+WARM_S: Final = 20.0  # servers close what is idle after a minute or so
 GRACE_S: Final = 60.0  # an engine that nobody names any more ends its turns
 EMBEDDED_LIMITS: Final = Limits(connect_s=5.0, first_s=5.0, gap_s=5.0, total_s=20.0)
 STAGES: Final = (Stage.ASR, Stage.LLM, Stage.TTS)
@@ -27,13 +30,27 @@ _log = logging.getLogger(__name__)
 class Providers:
     """Line-ups by stage. An empty chain is the engine inside the agent.
 
-    `embedded` are the adapters of engines inside the agent; `start` loads an engine.
+    `embedded` are the adapters of engines inside the agent; `start` loads an engine. The chains of
+    other stages than `stages` stay empty. Budgets are counted in `accounts`, a folder that the
+    workers of a pod share, or else by each of them. `identity` is the folder of our certificate.
     """
 
-    def __init__(self, embedded: Adapters, defaults: Mapping[Stage, Engine], start: Start) -> None:
+    def __init__(
+        self,
+        embedded: Adapters,
+        defaults: Mapping[Stage, Engine],
+        start: Start,
+        stages: Sequence[Stage] = STAGES,
+        accounts: Path | None = None,
+        identity: Path | None = None,
+    ) -> None:
+        self._identity = identity
+        self._accounts = accounts
+        self._ledgers: dict[str, SharedLedger] = {}
         self._adapters: Adapters = {**REMOTE, **embedded}
         self._defaults = defaults
         self._start = start
+        self._stages = frozenset(stages)
         self._seats: dict[tuple[Stage, EngineSettings, str], Seat[Any]] = {}
         self._lineups: dict[Stage, Lineup[Any]] = {stage: Lineup() for stage in STAGES}
         self._live: LiveProviders | None = None
@@ -104,6 +121,19 @@ class Providers:
             if _stamp(path) != self._seen:
                 await self.read(path)
 
+    async def warm(self) -> None:
+        """Leaves open connections at all providers."""
+        engines = (seat.engine for seat in self._seats.values())
+        await asyncio.gather(*(each.warm() for each in engines if isinstance(each, Warmable)))
+
+    async def keep_warm(self, busy: asyncio.Event, every_s: float = WARM_S) -> None:
+        """Does so as long as somebody is `busy`, until cancelled: whoever takes over in the middle
+        of an answer has a connection then."""
+        while True:
+            await busy.wait()
+            await self.warm()
+            await asyncio.sleep(every_s)
+
     async def close(self) -> None:
         """Ends all engines."""
         leaving, self._leaving = self._leaving, {}
@@ -112,10 +142,14 @@ class Providers:
         seats = (*leaving.values(), *self._seats.values())
         await asyncio.gather(*leaving, return_exceptions=True)
         await asyncio.gather(*(seat.engine.stop() for seat in seats))
+        for ledger in self._ledgers.values():
+            ledger.close()
 
     def _wanted(
         self, stage: Stage, live: LiveProviders
     ) -> Sequence[tuple[MemberSettings, EngineSettings, bool]]:
+        if stage not in self._stages:
+            return []
         chain = live.chain(stage)
         if not chain and stage in self._defaults:
             engine = self._defaults[stage].value
@@ -123,7 +157,11 @@ class Providers:
             return [(told, EngineSettings(engine=engine), True)]
         # Rules are no model: what they say to what no model answered is the dialog's own move.
         return [
-            (member_settings(m), EngineSettings.of(m), m.hosting is Hosting.EMBEDDED)
+            (
+                member_settings(m),
+                EngineSettings.of(m, self._identity),
+                m.hosting is Hosting.EMBEDDED,
+            )
             for m in chain
             if m.engine is not Engine.RULES
         ]
@@ -138,7 +176,21 @@ class Providers:
     ) -> Seat[Any]:
         offset = time.time() - asyncio.get_running_loop().time()
         engine = adapter(self._adapters, stage, settings)
-        return Seat(Member(told, offset), engine, embedded)
+        return Seat(
+            Member(told, offset, budget=self._budget(stage, told)),
+            engine,
+            embedded,
+            settings.engine,
+            settings.voice or "",
+            settings.language or "",
+        )
+
+    def _budget(self, stage: Stage, told: MemberSettings) -> Budget:
+        if self._accounts is None:
+            return Budget()
+        name = f"{stage.value}.{told.name}"
+        ledger = self._ledgers.setdefault(name, SharedLedger(self._accounts / name))
+        return Budget(ledger=ledger)
 
     def _let_go(self, seat: Seat[Any]) -> None:
         async def later() -> None:

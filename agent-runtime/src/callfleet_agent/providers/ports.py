@@ -6,12 +6,19 @@ ProviderError is raised for everything that goes wrong. Time limits are the chai
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from enum import Enum, auto
+from typing import Protocol, runtime_checkable
 
 from callfleet_agent.audio import Pcm8k
 from callfleet_agent.dialog import Grammar
 
 Connected = Callable[[], None]
+First = Callable[[str], None]
+"""Called with the name of a member when the first piece of its answer has come."""
+
+
+def nobody(_: str) -> None:
+    """For those who do not want to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,16 @@ class Transcription(Protocol):
 
     def close(self) -> None:
         """Done; may be called at any time, and twice."""
+        ...
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """A transcription that tells what it understands while it listens."""
+
+    @property
+    def partial(self) -> str:
+        """What was understood so far."""
         ...
 
 
@@ -77,12 +94,19 @@ class Prompt:
         return sum(len(message.text) for message in self.messages)
 
 
+class Cut(Enum):
+    """Why an answer ended before its end: the last piece of one that did."""
+
+    LENGTH = auto()  # it may not be longer
+    FILTER = auto()  # the provider holds the rest back
+
+
 class ResponderEngine(Protocol):
     """Text to the text of an answer."""
 
     async def start(self) -> None: ...
 
-    def answer(self, prompt: Prompt, connected: Connected) -> AsyncIterator[str]:
+    def answer(self, prompt: Prompt, connected: Connected) -> AsyncIterator[str | Cut]:
         """The answer in pieces of any length. Raises ProviderError."""
         ...
 
@@ -101,6 +125,15 @@ class SynthesiserEngine(Protocol):
         ...
 
     async def stop(self) -> None: ...
+
+
+@runtime_checkable
+class Warmable(Protocol):
+    """An engine to which a connection can be made ahead of being needed."""
+
+    async def warm(self) -> None:
+        """Leaves one open; raises nothing."""
+        ...
 
 
 Engine = TranscriberEngine | ResponderEngine | SynthesiserEngine

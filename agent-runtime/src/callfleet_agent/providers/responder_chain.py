@@ -1,17 +1,26 @@
 """Answers by a chain, sentence by sentence: the next model does not say again what was said."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import Final
 
 from callfleet_agent.chain import Member, Turn
 from callfleet_agent.providers.errors import ExhaustedError, ResponderError
 from callfleet_agent.providers.failures import Told, untold
 from callfleet_agent.providers.lineup import CurrentLineup
-from callfleet_agent.providers.ports import Connected, Message, Prompt, ResponderEngine
+from callfleet_agent.providers.ports import (
+    Connected,
+    Cut,
+    First,
+    Message,
+    Prompt,
+    ResponderEngine,
+    nobody,
+)
 from callfleet_agent.providers.sentences import SentenceReader, alike
-from callfleet_agent.providers.stream import stream
+from callfleet_agent.providers.stream import Piece, stream
 from callfleet_operator.model.engines import Stage
 
 MOST_SENTENCES: Final = 6
@@ -33,42 +42,86 @@ class ResponderChain:
         """Whether there is no model to ask."""
         return not self._lineup().seats
 
-    async def answer(self, prompt: Prompt, told: Told = untold) -> AsyncGenerator[str, None]:
-        """The sentences of an answer, each once it is complete. To be closed when not read to its
-        end. Raises ResponderError; what was given before that has been said."""
+    async def answer(
+        self, prompt: Prompt, told: Told = untold, first: First = nobody
+    ) -> AsyncGenerator[str | Cut, None]:
+        """The sentences of an answer, each once it is complete, and at its end why that is not all
+        of it; `first` is called at its first token, with the name of the pool. To be closed when
+        not read to its end. Raises ResponderError; what was given before that has been said."""
         lineup = self._lineup()
         turn = Turn(lineup.members, units=prompt.characters / CHARACTERS_PER_TOKEN)
-        said: list[str] = []
+        answer = _Answer()
 
-        def ask(member: Member, connected: Connected) -> AsyncIterator[str]:
-            return lineup.seat(member).engine.answer(going_on(prompt, said), connected)
+        def ask(member: Member, connected: Connected) -> AsyncIterator[str | Cut]:
+            return lineup.seat(member).engine.answer(going_on(prompt, answer.said), connected)
 
-        reader, characters, attempt = SentenceReader(), 0, 0
         try:
-            async with aclosing(stream(turn, ask)) as pieces:
+            async with aclosing(_heralded(stream(turn, ask), first)) as pieces:
                 async for piece in pieces:
-                    attempt = piece.attempt
-                    characters += len(piece.value)
-                    if piece.anew:
-                        reader.drop()
-                    for sentence in reader.feed(piece.value):
-                        if _adds(sentence, said):
-                            said.append(sentence)
-                            yield sentence
-                    if len(said) >= MOST_SENTENCES:
+                    for sentence in answer.take(piece):
+                        yield sentence
+                    if len(answer.said) >= MOST_SENTENCES:
+                        yield Cut.LENGTH
                         return
-            for sentence in reader.flush():
-                if _adds(sentence, said):
-                    yield sentence
+            for sentence in answer.rest():
+                yield sentence
+            if answer.cut is not None:
+                yield answer.cut
         except ExhaustedError as error:
             raise ResponderError(str(error)) from None
         finally:
             for failure in turn.failures:
                 told(Stage.LLM, failure)
-            if characters:
-                turn.spent(
-                    attempt, characters / CHARACTERS_PER_TOKEN, asyncio.get_running_loop().time()
-                )
+            if answer.characters:
+                now = asyncio.get_running_loop().time()
+                turn.spent(answer.attempt, answer.characters / CHARACTERS_PER_TOKEN, now)
+
+
+@dataclass(slots=True)
+class _Answer:
+    """One answer while it comes, whoever gives it."""
+
+    said: list[str] = field(default_factory=list)
+    cut: Cut | None = None
+    characters: int = 0
+    attempt: int = 0
+    _reader: SentenceReader = field(default_factory=SentenceReader)
+
+    def take(self, piece: Piece[str | Cut]) -> Iterator[str]:
+        """The sentences that this piece completes."""
+        self.attempt = piece.attempt
+        if piece.anew:
+            self._reader.drop()
+            self.cut = None
+        if isinstance(piece.value, Cut):
+            self.cut = piece.value
+            return
+        self.characters += len(piece.value)
+        yield from self._new(self._reader.feed(piece.value))
+
+    def rest(self) -> Iterator[str]:
+        """What is left at the end, as far as it can be spoken."""
+        whole = self.cut is None
+        yield from self._new(self._reader.flush() if whole else self._reader.flush_whole())
+
+    def _new(self, sentences: Iterable[str]) -> Iterator[str]:
+        for sentence in sentences:
+            if _adds(sentence, self.said):
+                self.said.append(sentence)
+                yield sentence
+
+
+async def _heralded(
+    pieces: AsyncGenerator[Piece[str | Cut], None], first: First
+) -> AsyncGenerator[Piece[str | Cut], None]:
+    """The pieces, with a word when the first one has come."""
+    begun = False
+    async with aclosing(pieces):
+        async for piece in pieces:
+            if not begun:
+                begun = True
+                first(piece.member.name)
+            yield piece
 
 
 def going_on(prompt: Prompt, said: list[str]) -> Prompt:

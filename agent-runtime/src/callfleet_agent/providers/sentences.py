@@ -6,6 +6,7 @@ from typing import Final
 
 LONGEST: Final = 240
 _END: Final = re.compile(r"[.!?]+[\"')\]]*(?=\s)|\n+")
+_ENDED: Final = re.compile(r"[.!?][\"')\]]*\s*\Z")
 _PAUSE: Final = re.compile(r"[,;:]\s|\s")
 _MARKUP: Final = re.compile(r"[*_#`~|]+|^\s*[-•]\s+", re.MULTILINE)
 
@@ -29,6 +30,13 @@ class SentenceReader:
         """What is left, at the end of the answer."""
         rest, self._rest = spoken(self._rest), ""
         return [rest] if rest else []
+
+    def flush_whole(self) -> list[str]:
+        """What is left of an answer that may not go on: a sentence that is whole. Half a sentence
+        may mean the opposite."""
+        if not _ENDED.search(self._rest):
+            self.drop()
+        return self.flush()
 
     def drop(self) -> None:
         """The answer broke off: its last sentence is not whole."""

@@ -5,14 +5,15 @@ from pathlib import Path
 from typing import Self
 
 from callfleet_agent.chain import Allowance, Limits, MemberSettings
-from callfleet_operator.model import ChainMember
+from callfleet_operator.model import ChainMember, Hosting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
     """Everything that decides which adapter is needed: equal settings can share one.
 
-    The files are read again for each request, since Secrets rotate.
+    The files are read again when they change, since Secrets rotate. `identity` is the folder of the
+    certificate that is shown to a pool of the operator's, and of the CA that signed the pool's.
     """
 
     engine: str
@@ -23,10 +24,11 @@ class EngineSettings:
     speed: float = 1.0
     key_file: Path | None = None
     ca_file: Path | None = None
+    identity: Path | None = None
 
     @classmethod
-    def of(cls, member: ChainMember) -> Self:
-        """From the live settings."""
+    def of(cls, member: ChainMember, identity: Path | None = None) -> Self:
+        """From the live settings, and from who we are."""
         return cls(
             engine=member.engine.value,
             endpoints=tuple(member.endpoints),
@@ -36,6 +38,7 @@ class EngineSettings:
             speed=float(member.speed) or 1.0,
             key_file=None if member.key_file is None else Path(member.key_file),
             ca_file=None if member.ca_file is None else Path(member.ca_file),
+            identity=identity if member.hosting is Hosting.MANAGED else None,
         )
 
 

@@ -20,6 +20,7 @@ from callfleet_agent.chain import (
 )
 from callfleet_agent.providers.errors import ExhaustedError, ProviderError
 from callfleet_agent.providers.ports import Connected
+from callfleet_agent.time_limit import until
 
 T = TypeVar("T")
 Ask = Callable[[Member, Connected], AsyncIterator[T]]
@@ -97,8 +98,11 @@ class _Requests(Generic[T]):
             self._put(_Kind.FAULT, attempt, error=ProviderError(Fault.MALFORMED))
 
 
-async def stream(turn: Turn, ask: Ask[T]) -> AsyncGenerator[Piece[T], None]:
-    """The pieces of a turn's answer. To be closed when it is not read to its end.
+async def stream(
+    turn: Turn, ask: Ask[T], ahead: Callable[[], float] = lambda: 0.0
+) -> AsyncGenerator[Piece[T], None]:
+    """The pieces of a turn's answer. To be closed when it is not read to its end. `ahead`: for how
+    many seconds what was given will last.
 
     Raises ExhaustedError when nobody gave a whole answer.
     """
@@ -113,7 +117,9 @@ async def stream(turn: Turn, ask: Ask[T]) -> AsyncGenerator[Piece[T], None]:
             if actions and isinstance(actions[-1], Exhausted):
                 raise ExhaustedError(actions[-1].fault)
             event = await _next(requests, turn)
-            actions = turn.time_passed(loop.time()) if event is None else _tell(turn, event)
+            actions = (
+                turn.time_passed(loop.time(), ahead()) if event is None else _tell(turn, event)
+            )
             _do(actions, requests)
             for action in actions:
                 if isinstance(action, Deliver) and event is not None and event.value is not None:
@@ -134,7 +140,7 @@ async def _next(requests: _Requests[T], turn: Turn) -> _Event[T] | None:
     if not requests.events.empty():
         return requests.events.get_nowait()
     try:
-        async with asyncio.timeout_at(turn.due):
+        async with until(turn.due):
             return await requests.events.get()
     except TimeoutError:
         return None

@@ -3,7 +3,7 @@
 Raw 16 kHz, which every plan has, sent as it is made. The key goes in `xi-api-key`.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
@@ -13,28 +13,20 @@ from callfleet_agent.providers.http import HttpClient, expect
 from callfleet_agent.providers.ports import Connected
 from callfleet_agent.providers.settings import EngineSettings
 from callfleet_agent.providers.sound_stream import telephone_sound
+from callfleet_agent.providers.unprepared import Unprepared
 
 DEFAULT_MODEL: Final = "eleven_flash_v2_5"
 DEFAULT_VOICE: Final = "JBFqnCBsd6RMkjVDRZzb"  # the one of their documentation
 SLOWEST, FASTEST = 0.7, 1.2  # what the service takes
 
 
-class ElevenLabsSynthesiser:
+class ElevenLabsSynthesiser(Unprepared[HttpClient]):
     """One voice."""
 
     def __init__(self, settings: EngineSettings) -> None:
-        self._settings = settings
         bases = (endpoint.rstrip("/").removesuffix("/v1") for endpoint in settings.endpoints)
-        self._http = HttpClient(
-            replace(settings, endpoints=tuple(f"{base}/v1" for base in bases)),
-            key_header="xi-api-key",
-        )
-
-    async def start(self, sentences: Sequence[str]) -> None:
-        """Nothing to load; nothing is paid for ahead of being needed."""
-
-    async def stop(self) -> None:
-        await self._http.close()
+        reached = replace(settings, endpoints=tuple(f"{base}/v1" for base in bases))
+        super().__init__(settings, HttpClient(reached, key_header="xi-api-key"))
 
     async def speech(
         self,
@@ -49,7 +41,7 @@ class ElevenLabsSynthesiser:
             body["voice_settings"] = {"speed": min(FASTEST, max(SLOWEST, settings.speed))}
         voice = quote(settings.voice or DEFAULT_VOICE, safe="")
         path = f"/text-to-speech/{voice}/stream"
-        request = self._http.post(
+        request = self._connection.post(
             path, connected, json_body=body, params={"output_format": "pcm_16000"}
         )
         async with request as response:

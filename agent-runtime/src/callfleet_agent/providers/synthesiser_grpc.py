@@ -1,6 +1,6 @@
 """Speech by our TTSService: piper."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from uuid import uuid4
 
 from callfleet.v1 import common_pb2, tts_pb2, tts_pb2_grpc
@@ -10,20 +10,14 @@ from callfleet_agent.providers.errors import ProviderError
 from callfleet_agent.providers.grpc_channel import GrpcChannel, faults
 from callfleet_agent.providers.ports import Connected
 from callfleet_agent.providers.settings import EngineSettings
+from callfleet_agent.providers.unprepared import Unprepared
 
 
-class GrpcSynthesiser:
+class GrpcSynthesiser(Unprepared[GrpcChannel]):
     """One pool of our own servers."""
 
     def __init__(self, settings: EngineSettings) -> None:
-        self._settings = settings
-        self._channel = GrpcChannel(settings)
-
-    async def start(self, sentences: Sequence[str]) -> None:
-        """Connects when it is first needed."""
-
-    async def stop(self) -> None:
-        await self._channel.close()
+        super().__init__(settings, GrpcChannel(settings))
 
     async def speech(
         self,
@@ -32,7 +26,7 @@ class GrpcSynthesiser:
         *,
         private: bool,  # noqa: ARG002 - nothing is kept here
     ) -> AsyncIterator[Pcm8k]:
-        channel = await self._channel.connect(connected)
+        channel = await self._connection.connect(connected)
         request = tts_pb2.TextSynthesisRequest(
             text=sentence,
             session_id=str(uuid4()),
@@ -43,7 +37,7 @@ class GrpcSynthesiser:
         )
         async with faults():
             stub = tts_pb2_grpc.TTSServiceStub(channel)  # type: ignore[no-untyped-call]
-            call = stub.SynthesizeText(request, metadata=self._channel.metadata())
+            call = stub.SynthesizeText(request, metadata=self._connection.metadata())
             whole = False
             async for chunk in call:
                 if chunk.sample_rate != Pcm8k.rate or len(chunk.audio_data) & 1:

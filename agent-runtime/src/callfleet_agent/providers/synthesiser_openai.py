@@ -3,7 +3,7 @@
 `response_format: pcm` is raw 24 kHz, 16 bits, little-endian, sent as it is made.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Final
 
 from callfleet_agent.audio import Pcm8k, Pcm24k
@@ -11,22 +11,16 @@ from callfleet_agent.providers.http import HttpClient, expect
 from callfleet_agent.providers.ports import Connected
 from callfleet_agent.providers.settings import EngineSettings
 from callfleet_agent.providers.sound_stream import telephone_sound
+from callfleet_agent.providers.unprepared import Unprepared
 
 DEFAULT_VOICE: Final = "alloy"
 
 
-class OpenAISynthesiser:
+class OpenAISynthesiser(Unprepared[HttpClient]):
     """One voice at one provider."""
 
     def __init__(self, settings: EngineSettings) -> None:
-        self._settings = settings
-        self._http = HttpClient(settings)
-
-    async def start(self, sentences: Sequence[str]) -> None:
-        """Nothing to load; nothing is paid for ahead of being needed."""
-
-    async def stop(self) -> None:
-        await self._http.close()
+        super().__init__(settings, HttpClient(settings))
 
     async def speech(
         self,
@@ -42,7 +36,7 @@ class OpenAISynthesiser:
             "response_format": "pcm",
             "speed": self._settings.speed,
         }
-        async with self._http.post("/audio/speech", connected, json_body=body) as response:
+        async with self._connection.post("/audio/speech", connected, json_body=body) as response:
             expect(response, "audio/", "application/octet-stream")
             async for sound in telephone_sound(response.content.iter_any(), Pcm24k):
                 yield sound

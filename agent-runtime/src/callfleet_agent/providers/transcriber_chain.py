@@ -10,10 +10,11 @@ from callfleet_agent.chain import Member, Turn, order
 from callfleet_agent.dialog import Grammar
 from callfleet_agent.providers.errors import ExhaustedError, TranscriberError
 from callfleet_agent.providers.failures import Told, untold
-from callfleet_agent.providers.lineup import CurrentLineup, Lineup
+from callfleet_agent.providers.lineup import CurrentLineup, Lineup, Seat
 from callfleet_agent.providers.ports import (
     Connected,
     Recognition,
+    Telling,
     TranscriberEngine,
     Transcription,
 )
@@ -37,6 +38,7 @@ class ChainUtterance:
         self._told = told
         self._sounds: list[Pcm8k] = []
         self._open: dict[str, Transcription] = {}
+        self._by: Member | None = None
         first = next(iter(order(lineup.members, asyncio.get_running_loop().time(), 0.0)), None)
         if first is not None:
             self._transcription(first)
@@ -55,7 +57,7 @@ class ChainUtterance:
         try:
             async with aclosing(stream(turn, self._ask)) as pieces:
                 async for piece in pieces:
-                    found = piece.value
+                    found, self._by = piece.value, piece.member
         except ExhaustedError as error:
             raise TranscriberError(str(error)) from None
         finally:
@@ -65,6 +67,19 @@ class ChainUtterance:
         if found is None:
             raise TranscriberError("no provider answered")
         return found
+
+    @property
+    def by(self) -> Seat[TranscriberEngine] | None:
+        """Who answered last; None before that."""
+        return None if self._by is None else self._lineup.seat(self._by)
+
+    @property
+    def partial(self) -> str | None:
+        """What was understood so far by whoever tells that while it listens; None: nobody does."""
+        for transcription in self._open.values():
+            if isinstance(transcription, Telling):
+                return transcription.partial
+        return None
 
     def close(self) -> None:
         """Done; may be called at any time, and twice."""

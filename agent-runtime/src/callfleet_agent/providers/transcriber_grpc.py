@@ -9,12 +9,14 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 from uuid import uuid4
 
+import grpc
+
 from callfleet.v1 import asr_pb2, asr_pb2_grpc, common_pb2
 from callfleet_agent.audio import Pcm8k
 from callfleet_agent.chain import Fault
 from callfleet_agent.dialog import Grammar
 from callfleet_agent.providers.errors import ProviderError
-from callfleet_agent.providers.grpc_channel import GrpcChannel, faults
+from callfleet_agent.providers.grpc_channel import GrpcChannel, faults, status_was_lost
 from callfleet_agent.providers.ports import Connected, Recognition
 from callfleet_agent.providers.settings import EngineSettings
 
@@ -46,14 +48,25 @@ class _Stream:
         channel = await self._channel.connect(self.connected.set)
         stub = asr_pb2_grpc.ASRServiceStub(channel)  # type: ignore[no-untyped-call]
         async with faults():
-            call = stub.RecognizeSpeech(self._chunks(), metadata=self._channel.metadata())
-            async for result in call:
-                if result.kind == _Kind.KIND_PARTIAL:
-                    self.partial = result.text
-                elif result.kind == _Kind.KIND_FINAL and result.text.strip():
-                    return Recognition(result.text.strip(), result.confidence)
-                else:
-                    return Recognition(None, result.confidence)
+            try:
+                return await self._answer(stub, self._chunks())
+            except grpc.aio.AioRpcError as error:
+                if not status_was_lost(error):
+                    raise
+                await self._answer(stub, _nothing())  # to be told, what was said before, again
+                raise
+
+    async def _answer(
+        self, stub: asr_pb2_grpc.ASRServiceStub, chunks: AsyncIterator[common_pb2.AudioChunk]
+    ) -> Recognition:
+        call = stub.RecognizeSpeech(chunks, metadata=self._channel.metadata())
+        async for result in call:
+            if result.kind == _Kind.KIND_PARTIAL:
+                self.partial = result.text
+            elif result.kind == _Kind.KIND_FINAL and result.text.strip():
+                return Recognition(result.text.strip(), result.confidence)
+            else:
+                return Recognition(None, result.confidence)
         raise ProviderError(Fault.TRUNCATED)
 
     async def _chunks(self) -> AsyncIterator[common_pb2.AudioChunk]:
@@ -69,6 +82,11 @@ class _Stream:
             )
             number += 1
             position += len(data) // 2
+
+
+async def _nothing() -> AsyncIterator[common_pb2.AudioChunk]:
+    return
+    yield
 
 
 class GrpcTranscription:
@@ -128,6 +146,9 @@ class GrpcTranscriber:
 
     def begin(self, grammar: Grammar, channel: tuple[float, ...]) -> GrpcTranscription:  # noqa: ARG002
         return GrpcTranscription(self._channel)
+
+    async def warm(self) -> None:
+        await self._channel.warm()
 
     async def stop(self) -> None:
         await self._channel.close()

@@ -69,5 +69,8 @@ class OpenAITranscriber:
     def begin(self, grammar: Grammar, channel: tuple[float, ...]) -> OpenAITranscription:  # noqa: ARG002
         return OpenAITranscription(self._http, self._settings)
 
+    async def warm(self) -> None:
+        await self._http.warm()
+
     async def stop(self) -> None:
         await self._http.close()

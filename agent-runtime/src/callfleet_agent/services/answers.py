@@ -46,6 +46,7 @@ def session_message(session: CallSession) -> session_pb2.CallSession:
         updated_at=moment(session.updated_at),
         avc_instance=session.avc_instance,
         voice_agent=session.voice_agent,
+        version=session.version,
     )
 
 
@@ -55,6 +56,7 @@ def session_response(session: CallSession, message: str) -> session_pb2.SessionR
         session_id=str(session.session_id),
         status=STATUS_NUMBERS[session.status],
         message=message,
+        version=session.version,
     )
 
 

@@ -2,17 +2,17 @@
 
 from datetime import UTC, date, datetime
 from typing import Any, Final
+from uuid import uuid4
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from callfleet.v1 import banking_pb2
-from callfleet_agent.banking.audited import Commands, Queries
-from callfleet_agent.banking.commands import Authenticate, Transact
+from callfleet_agent.banking.audited import Commands
+from callfleet_agent.banking.commands import Authenticate, InquireCard, Transact, Verdict
 from callfleet_agent.banking.errors import BankUnavailableError
 from callfleet_agent.banking.port import CardDelivery, CardStatus
 from callfleet_agent.banking.record import ProofStatus
 from callfleet_agent.services.answers import moment, structure
-from callfleet_agent.services.errors import InvalidRequestError, Violation
 from callfleet_agent.services.inputs import reader_of
 from callfleet_agent.services.inputs.banking import CardQuestion, Proof, Transaction
 
@@ -28,6 +28,10 @@ _PROOFS: Final[dict[Any, Any]] = {
     ProofStatus.VERIFIED: banking_pb2.AUTHENTICATION_STATUS_VERIFIED,
     ProofStatus.FAILED: banking_pb2.AUTHENTICATION_STATUS_FAILED,
 }
+_OUTCOMES: Final[dict[bool, Any]] = {
+    False: banking_pb2.TransactionResponse.OUTCOME_COMPLETED,
+    True: banking_pb2.TransactionResponse.OUTCOME_DECLINED,
+}
 _CARDS: Final[dict[Any, Any]] = {
     status: banking_pb2.CardDeliveryStatus.Value(f"CARD_DELIVERY_STATUS_{status.name}")
     for status in CardStatus
@@ -37,9 +41,8 @@ _CARDS: Final[dict[Any, Any]] = {
 class BankingService:
     """The three RPCs."""
 
-    def __init__(self, commands: Commands, queries: Queries) -> None:
+    def __init__(self, commands: Commands) -> None:
         self._commands = commands
-        self._queries = queries
 
     async def AuthenticateCustomer(  # noqa: N802
         self, given: Proof, _: Any
@@ -49,15 +52,18 @@ class BankingService:
             Authenticate(
                 request_id=given.request_id,
                 session_id=given.session_id,
-                customer_id=given.customer_id,
+                customer_id=given.customer,
                 method=given.method,
-                credential=given.credential,
+                credential=given.proof,
+                caller_id=given.caller_id or None,
             )
         )
         return banking_pb2.AuthenticationResponse(
-            status=_PROOFS[verdict.proof],
+            status=_status(verdict),
+            customer_id=given.customer,
             attempts_left=verdict.tries.left,
             locked_until=moment(verdict.tries.locked_until),
+            expires_at=moment(verdict.expires_at),
             session_id=str(given.session_id),
         )
 
@@ -65,15 +71,21 @@ class BankingService:
         self, given: CardQuestion, _: Any
     ) -> banking_pb2.CardDeliveryResponse:
         """Where a card is."""
-        if given.card_id:
-            raise InvalidRequestError(Violation("card_id", "the bank knows the newest card only"))
-        found = await self._queries.card_delivery(given.session_id, given.customer_id)
+        found = await self._commands.inquire_card(
+            InquireCard(
+                request_id=given.request_id or uuid4(),
+                session_id=given.session_id,
+                customer_id=given.customer_id,
+                card_id=given.card_id,
+            )
+        )
         return _delivery(found, str(given.session_id))
 
     async def ProcessTransaction(  # noqa: N802
         self, given: Transaction, _: Any
     ) -> banking_pb2.TransactionResponse:
-        """Carry out a transaction; one whose answer was lost is PENDING."""
+        """Carry out a transaction; one whose answer was lost is PENDING, one that the bank does
+        not want is DECLINED."""
         asked = Transact(
             transaction_id=given.transaction_id,
             session_id=given.session_id,
@@ -93,11 +105,19 @@ class BankingService:
             )
         return banking_pb2.TransactionResponse(
             transaction_id=str(done.transaction_id),
-            outcome=banking_pb2.TransactionResponse.OUTCOME_COMPLETED,
+            outcome=_OUTCOMES[done.is_declined],
             authentication_status=_PROOFS[done.proof],
             response_data=structure(done.response_data or {}),
             created_at=moment(done.created_at),
         )
+
+
+def _status(verdict: Verdict) -> Any:
+    if not verdict.known:
+        return banking_pb2.AUTHENTICATION_STATUS_UNKNOWN_CALLER
+    if verdict.expired:
+        return banking_pb2.AUTHENTICATION_STATUS_EXPIRED
+    return _PROOFS[verdict.proof]
 
 
 def _delivery(found: CardDelivery, session_id: str) -> banking_pb2.CardDeliveryResponse:
@@ -111,6 +131,7 @@ def _delivery(found: CardDelivery, session_id: str) -> banking_pb2.CardDeliveryR
         expected_at=_day(found.expected),
         delivered_at=on if handed_over else None,
         session_id=session_id,
+        status_at=on,
     )
 
 

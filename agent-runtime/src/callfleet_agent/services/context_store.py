@@ -8,7 +8,12 @@ from callfleet_agent.context.conversation import Addition, ConversationContext, 
 from callfleet_agent.context.queries import ContextQueries
 from callfleet_agent.services.answers import context_message, moment
 from callfleet_agent.services.inputs import reader_of
-from callfleet_agent.services.inputs.contexts import ContextChange, ContextKey, ContextRemoval
+from callfleet_agent.services.inputs.contexts import (
+    ContextChange,
+    ContextKey,
+    ContextRemoval,
+    Message,
+)
 
 NAME: Final = "callfleet.v1.ContextStoreService"
 READERS: Final = {
@@ -49,20 +54,22 @@ class ContextStoreService:
 def addition_of(given: ContextChange) -> Addition:
     """What a request adds."""
     return Addition(
-        append=tuple(
-            Exchange(
-                speaker=message.role,
-                content=message.content,
-                at=message.timestamp,
-                turn=message.turn,
-                interrupted=message.interrupted,
-            )
-            for message in given.append
-        ),
+        append=tuple(map(exchange_of, given.append)),
         current_intent=given.current_intent,
         customer_data=given.customer_data,
         ttl=given.ttl,
         expected_version=given.expected_version,
+    )
+
+
+def exchange_of(message: Message) -> Exchange:
+    """What a request says was said."""
+    return Exchange(
+        speaker=message.role,
+        content=message.content,
+        at=message.timestamp,
+        turn=message.turn,
+        interrupted=message.interrupted,
     )
 
 

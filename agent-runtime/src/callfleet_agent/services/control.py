@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from callfleet.v1 import fleet_pb2, fleet_pb2_grpc
 from callfleet_agent.services.tls import OPERATOR_IDENTITY, peer_identities
@@ -84,6 +85,8 @@ class ControlService(fleet_pb2_grpc.AgentPodServiceServicer):
                 yield report
         except _RefusedError as refused:
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(refused))
+        except DecodeError:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "is no intent")
         finally:
             reader.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):

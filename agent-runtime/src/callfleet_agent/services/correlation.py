@@ -3,9 +3,9 @@
 from typing import Final
 from uuid import UUID, uuid4
 
-from callfleet_agent.tracing.correlation import correlated, current
+from callfleet_agent.tracing.correlation import correlated, current, current_session, is_about
 
-__all__ = ["METADATA", "adopted", "correlated", "current"]
+__all__ = ["METADATA", "adopted", "correlated", "current", "current_session", "is_about"]
 METADATA: Final = "x-correlation-id"
 
 

@@ -8,34 +8,42 @@
 and around all of it, errors become statuses. A refusal at any step carries the correlation id.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from inspect import isawaitable
 from typing import Any, Final, Protocol
+from uuid import UUID
 
 import grpc
 from google.protobuf.message import DecodeError, Message
 
 from callfleet_agent.services.actor import acts
-from callfleet_agent.services.correlation import METADATA, adopted, correlated
+from callfleet_agent.services.correlation import METADATA, adopted, correlated, is_about
 from callfleet_agent.services.errors import (
+    CERTIFICATE,
     InvalidRequestError,
+    StoppedError,
     TooManyRequestsError,
     UnauthenticatedError,
     Violation,
 )
+from callfleet_agent.services.inputs import unreadable
 from callfleet_agent.services.limits import Buckets, Limits
 from callfleet_agent.services.policy import Identity, Rule, admits, identity_of
 from callfleet_agent.services.refusals import refusal_of
-from callfleet_agent.services.tls import peer_identities
+from callfleet_agent.services.tls import is_insecure, peer_identities
 from callfleet_agent.services.tokens import TokenVerifier
+from callfleet_agent.time_limit import is_cancelled
 from callfleet_agent.tracing import HEADER, NO_SPAN, Span, continued, traceparent_of, tracer
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Reader = Callable[[Any], Any]
+MAX_MESSAGE_BYTES: Final = 4 << 20
 _PREFIX: Final = "Bearer "
+RELAYED_FOR: Final = "x-relayed-for"
 
 
 class Watcher(Protocol):
@@ -50,14 +58,19 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Edge(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stub alone
-    """The interceptor. `readers`: how the requests of each RPC are validated."""
+    """The interceptor. `readers`: how the requests of each RPC are validated. Without a verifier
+    nobody is let in who needs a token; with `plain`, whoever comes without TLS is. `home`: the
+    namespace of this process's own certificate, where its other replicas are.
+    """
 
     rules: Mapping[str, Rule]
     readers: Mapping[str, Reader]
-    verifier: TokenVerifier
-    buckets: Buckets
+    verifier: TokenVerifier | None
+    buckets: Buckets | None
     watcher: Watcher
     limits: Limits = field(default_factory=Limits)
+    plain: bool = False
+    home: str = ""
 
     async def intercept_service(
         self,
@@ -78,26 +91,63 @@ class Edge(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in 
             UnauthenticatedError: the client is not who may call.
             TooManyRequestsError: it is over its rate.
         """
-        rule = self.rules.get(rpc)
-        identity = identity_of(peer_identities(context.auth_context()))
+        rule, peer = self.rules.get(rpc), context.auth_context()
+        if self.plain and is_insecure(peer):
+            return None
+        identity = identity_of(peer_identities(peer))
         if identity is None:
-            raise UnauthenticatedError("IDENTITY_UNKNOWN", "the certificate has no known identity")
+            raise UnauthenticatedError(
+                "IDENTITY_UNKNOWN", "the certificate has no known identity", field=CERTIFICATE
+            )
+        if rule is not None and self._is_replica(rule, identity):
+            return self._brought(rule, context)
         if rule is None or not admits(rule, identity):
             raise UnauthenticatedError(
-                "IDENTITY_FORBIDDEN", "this identity may not call this", forbidden=True
-            )
+                "IDENTITY_FORBIDDEN", "this identity may not call this",
+                forbidden=True, field=CERTIFICATE,
+            )  # fmt: skip
         if rule.audience:
-            self.verifier.verify(
-                _bearer(context), subject=identity.uri, audience=rule.audience, scope=rule.scope
-            )
+            await self._authorise(rule, identity, context)
+        return identity
+
+    def _is_replica(self, rule: Rule, identity: Identity) -> bool:
+        """Whether another replica of this service asks, which may bring requests of others."""
+        is_ours = self.home != "" and identity.namespace == self.home
+        return is_ours and rule.relayed_by != "" and identity.role == rule.relayed_by
+
+    def _brought(self, rule: Rule, context: Context) -> Identity:
+        """The client whose request is brought: its token proves that it has asked. It was counted
+        where it came in."""
+        client = identity_of([str(_metadata(context).get(RELAYED_FOR, ""))])
+        if client is None or not admits(rule, client):
+            raise UnauthenticatedError(
+                "IDENTITY_FORBIDDEN", "this identity may not call this",
+                forbidden=True, field=RELAYED_FOR,
+            )  # fmt: skip
+        self._verify(rule, client, context)
+        return replace(client, relayed=True)
+
+    def _verify(self, rule: Rule, identity: Identity, context: Context) -> None:
+        if self.verifier is None:
+            raise UnauthenticatedError("TOKEN_UNKNOWN", "no token is known here")
+        self.verifier.verify(
+            _bearer(context), subject=identity.uri, audience=rule.audience, scope=rule.scope
+        )
+
+    async def _authorise(self, rule: Rule, identity: Identity, context: Context) -> None:
+        self._verify(rule, identity, context)
+        if self.buckets is not None:
             wait_s = await self.buckets.take(identity.uri, self.limits.of(identity.role))
             if wait_s > 0:
                 raise TooManyRequestsError(wait_s)
-        return identity
+
+
+def _metadata(context: Context) -> dict[str, str | bytes]:
+    return dict(context.invocation_metadata() or ())
 
 
 def _bearer(context: Context) -> str:
-    given = dict(context.invocation_metadata() or ()).get("authorization", "")
+    given = _metadata(context).get("authorization", "")
     if not isinstance(given, str) or not given.startswith(_PREFIX):
         raise UnauthenticatedError("TOKEN_MISSING", "a token is required")
     return given.removeprefix(_PREFIX).strip()
@@ -130,11 +180,14 @@ class _Door:
         try:
             with visit.correlated_by(getattr(message, "correlation_id", "")):
                 await visit.enter()
-                request = self._request(message)
+                request = self._request(message, raw)
                 response = await self._inner.unary_unary(request, context)
                 return visit.leave(response)
         except Exception as error:
             await visit.refuse(error)
+        except asyncio.CancelledError:
+            await visit.stopped()
+            raise
         finally:
             visit.over()
 
@@ -142,14 +195,14 @@ class _Door:
         message = self._parsed(raw)
 
         def responses() -> Any:
-            return self._inner.unary_stream(self._request(message), context)
+            return self._inner.unary_stream(self._request(message, raw), context)
 
         await self._stream(context, getattr(message, "correlation_id", ""), responses)
 
     async def _stream_stream(self, raws: AsyncIterator[bytes], context: Context) -> None:
         async def requests() -> AsyncIterator[Any]:
             async for raw in raws:
-                yield self._request(self._parsed(raw))
+                yield self._request(self._parsed(raw), raw)
 
         def responses() -> Any:
             return self._inner.stream_stream(requests(), context)
@@ -174,6 +227,9 @@ class _Door:
                 visit.leave(None)
         except Exception as error:
             await visit.refuse(error)
+        except asyncio.CancelledError:
+            await visit.stopped()
+            raise
         finally:
             visit.over()
 
@@ -184,12 +240,23 @@ class _Door:
         except (DecodeError, ValueError, RecursionError):
             return None
 
-    def _request(self, message: Message | None) -> Any:
+    def _request(self, message: Message | None, raw: bytes) -> Any:
         if message is None:
-            raise InvalidRequestError(
-                Violation("", "is no message of this kind, or holds text that is not UTF-8")
-            )
-        return message if self._read is None else self._read(message)
+            raise unreadable(raw, self._rpc)
+        request = message if self._read is None else self._read(message)
+        if len(raw) > MAX_MESSAGE_BYTES:  # by fields that are not known
+            raise InvalidRequestError(Violation("", f"is longer than {MAX_MESSAGE_BYTES} bytes"))
+        session_id = _session_of(request)
+        if session_id is not None:
+            is_about(str(session_id))
+        return request
+
+
+def _session_of(request: Any) -> UUID | None:
+    """The session that a validated request names, by itself or in what it changes."""
+    about = request if hasattr(request, "session_id") else getattr(request, "session", None)
+    session_id = getattr(about, "session_id", None)
+    return session_id if isinstance(session_id, UUID) else None
 
 
 class _Visit:
@@ -224,7 +291,7 @@ class _Visit:
     async def enter(self) -> None:
         identity = await self._edge.admit(self._rpc, self._context)
         if identity is not None:
-            acts(identity.uri)
+            acts(identity.uri, relayed=identity.relayed)
             self._span.set("actor", identity.uri)
         self._context.set_trailing_metadata(((METADATA, self._id),))
         await self._context.send_initial_metadata(((METADATA, self._id),))
@@ -250,6 +317,12 @@ class _Visit:
         await self._context.abort(
             refusal.status, refusal.message, trailing_metadata=refusal.metadata(self._id)
         )
+
+    async def stopped(self) -> None:
+        """The work ended as if it was cancelled. When nobody has cancelled it, something within
+        gave up in this way, and gRPC would leave the client without an answer."""
+        if not is_cancelled():
+            await self.refuse(StoppedError())
 
     def over(self) -> None:
         self._edge.watcher.request_over(self._name, self._status, time.monotonic() - self._began)

@@ -1,12 +1,13 @@
 """What the services of speech need of engines; the process that serves them brings these."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
 from callfleet_agent.audio import Pcm8k
+from callfleet_agent.context.conversation import Exchange
 
 
 class Ear(Protocol):
@@ -27,10 +28,13 @@ class Ears:
 
 @dataclass(frozen=True, slots=True)
 class Understood:
-    """What was said; `text` None: nothing that is expected."""
+    """What was said; `text` None: nothing that is expected. `provider` and `language` are told
+    where they are others than the recogniser's."""
 
     text: str | None = field(repr=False)
     confidence: float
+    provider: str = ""
+    language: str = ""
 
 
 class Listening(Protocol):
@@ -42,6 +46,10 @@ class Listening(Protocol):
 
     async def understood(self) -> Understood:
         """What was said up to here. Raises EngineFailedError."""
+        ...
+
+    async def so_far(self) -> Understood:
+        """What is understood while more is said. Raises EngineFailedError."""
         ...
 
     def close(self) -> None:
@@ -67,15 +75,48 @@ class Recogniser(Protocol):
         ...
 
 
+class Recognisers(Protocol):
+    """All that there are now: they may change while a service runs."""
+
+    def has(self, name: str) -> bool:
+        """Whether there is one of this name."""
+        ...
+
+    def named(self, names: Sequence[str]) -> Recogniser:
+        """The first of these that is there, and the others for when it fails; without any, or when
+        all are gone, the usual one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OneRecogniser:
+    """The Recognisers of a process with one engine."""
+
+    recogniser: Recogniser
+
+    def has(self, name: str) -> bool:
+        """Whether it is the one."""
+        return name == self.recogniser.name
+
+    def named(self, names: Sequence[str]) -> Recogniser:  # noqa: ARG002 - there is no other
+        """The one."""
+        return self.recogniser
+
+
 class Speaker(Protocol):
     """Text to speech."""
 
-    def knows(self, voice: str) -> bool:
-        """Whether there is such a voice."""
+    def offers(self, provider: str) -> bool:
+        """Whether there is such a provider."""
+        ...
+
+    def knows(self, voice: str, provider: str = "") -> bool:
+        """Whether there is such a voice, at this provider where one is named."""
         ...
 
     async def speech(self, text: str, voice: str, speed: float) -> Pcm8k:
-        """A sentence as sound; "" is the default voice. Raises EngineFailedError."""
+        """A sentence as sound; "" is the default voice. Raises EngineFailedError, and
+        InvalidRequestError for a speed that the voice does not have."""
         ...
 
 
@@ -83,26 +124,42 @@ class Finish(StrEnum):
     """Why an answer ended."""
 
     STOP = "stop"
+    LENGTH = "length"
     GOODBYE = "goodbye"
+    FILTERED = "filtered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a session's caller said. `history`: what was said before, where the client brings it;
+    None: what is stored. `intent` is what is known already; `language` that of the answer as a
+    BCP 47 tag. Each may be empty."""
+
+    session_id: UUID
+    text: str = field(repr=False)
+    history: tuple[Exchange, ...] | None = field(default=None, repr=False)
+    intent: str = ""
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A piece of an answer; `finish` in the last one."""
+    """A piece of an answer, and who gave it; `intent` and `finish` in the last one."""
 
     text: str = field(repr=False)
+    provider: str
     intent: str = ""
+    confidence: float = 0.0
     finish: Finish | None = None
 
 
 class Answerer(Protocol):
     """Answers what a session's caller says, and remembers the conversation."""
 
-    @property
-    def name(self) -> str:
-        """The provider's name."""
-        ...
+    def answer(self, asked: Asked) -> AsyncGenerator[Answer, None]:
+        """The answer, piece by piece; to be closed when not read to its end.
 
-    def answer(self, session_id: UUID, text: str) -> AsyncIterator[Answer]:
-        """The answer, piece by piece. Raises the stores' and the bank's errors."""
+        Raises the stores' errors, InvalidRequestError for an intent or a language that is not
+        known, and EngineFailedError when nobody can answer.
+        """
         ...

@@ -1,12 +1,23 @@
 """/healthz, /readyz and /metrics of one process."""
 
 from collections.abc import Callable
+from typing import Final
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from callfleet_agent.services.errors import ServicesError
+
+# For a browser that is led to one of these pages. No Strict-Transport-Security: it must not be sent
+# over plain HTTP (RFC 6797, 7.2), and these pages stay inside the cluster.
+SAFE_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Server": "callfleet",
+}
 
 
 def health_app(
@@ -39,11 +50,12 @@ def health_app(
 
 
 async def serve_http(app: web.Application, host: str, port: int) -> web.AppRunner:
-    """Listen; the caller cleans the runner up.
+    """Listen, and have every answer carry SAFE_HEADERS; the caller cleans the runner up.
 
     Raises:
         ServicesError: the address cannot be used.
     """
+    app.on_response_prepare.append(_be_safe)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
@@ -52,3 +64,7 @@ async def serve_http(app: web.Application, host: str, port: int) -> web.AppRunne
         await runner.cleanup()
         raise ServicesError(f"cannot listen for HTTP on {host}:{port}: {error.strerror}") from error
     return runner
+
+
+async def _be_safe(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(SAFE_HEADERS)

@@ -1,6 +1,5 @@
 """Token buckets of clients, shared by all replicas through Redis, and local while it is away."""
 
-import asyncio
 import hashlib
 import math
 import time
@@ -13,6 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from callfleet_agent.services.bucket import DEFAULT, Bucket, Limit
+from callfleet_agent.time_limit import at_most
 
 _MOST_CLIENTS: Final = 10_000
 _LOOK_AGAIN_S: Final = 1.0
@@ -60,7 +60,7 @@ class Buckets:
         now = self._clock()
         if self._take_shared is not None and now >= self._away_until:
             try:
-                async with asyncio.timeout(_LIMIT_S):
+                async with at_most(_LIMIT_S):
                     return await self._take(client, limit)
             except (RedisError, OSError, TimeoutError):
                 self._away_until = self._clock() + _LOOK_AGAIN_S

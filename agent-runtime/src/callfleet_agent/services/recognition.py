@@ -1,17 +1,18 @@
 """ASRService: what is said in a stream of audio, while it is said and when it is finished."""
 
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from callfleet.v1 import asr_pb2, common_pb2
 from callfleet_agent.audio import Pcm8k
 from callfleet_agent.audio.level import dbfs
-from callfleet_agent.services.engines import Ears, Listening, Recogniser, Understood
+from callfleet_agent.services.engines import Ears, Listening, Recogniser, Recognisers, Understood
 from callfleet_agent.services.errors import InvalidRequestError, NotFoundError, Violation
 from callfleet_agent.services.inputs import reader_of
 from callfleet_agent.services.inputs.speech import Chunk, ProviderChoice
 from callfleet_agent.services.preferences import Preferences
+from callfleet_agent.services.shared_choices import SharedChoices
 from callfleet_agent.services.sound import Inward
 from callfleet_agent.services.speech_gate import GateSettings, SpeechGate
 from callfleet_agent.services.voice_activity import applied
@@ -29,12 +30,14 @@ Result = asr_pb2.RecognitionResult
 
 
 class RecognitionService:
-    """Both RPCs. The first recogniser is the default one."""
+    """Both RPCs."""
 
-    def __init__(self, ears: Ears, recognisers: Mapping[str, Recogniser]) -> None:
+    def __init__(
+        self, ears: Ears, recognisers: Recognisers, shared: SharedChoices | None = None
+    ) -> None:
         self._ears = ears
         self._recognisers = recognisers
-        self._chosen = Preferences(next(iter(recognisers)))
+        self._chosen: Preferences[tuple[str, ...]] = Preferences("asr", (), tuple, shared)
 
     async def RecognizeSpeech(  # noqa: N802
         self, chunks: AsyncIterator[Chunk], _: Any
@@ -45,9 +48,8 @@ class RecognitionService:
         try:
             async for chunk in chunks:
                 if stream is None:
-                    stream = _Stream(
-                        self._ears, self._recognisers[self._chosen.of(chunk.session_id)]
-                    )
+                    chosen = await self._chosen.of(chunk.session_id)
+                    stream = _Stream(self._ears, self._recognisers.named(chosen))
                 sound = inward.take(chunk)
                 for at in range(0, len(sound), _PIECE):
                     async for result in stream.take(sound.slice(at, at + _PIECE)):
@@ -65,14 +67,16 @@ class RecognitionService:
     async def SelectProvider(  # noqa: N802
         self, given: ProviderChoice, _: Any
     ) -> common_pb2.ConfigurationResponse:
-        """Choose a recogniser, or the first of the fallbacks that is there."""
+        """Choose a recogniser, or the first of the fallbacks that is there, and those after it for
+        when it fails."""
         if given.stage != "asr":
             raise InvalidRequestError(Violation("stage", "is not the stage of this service"))
-        for name in (given.provider, *given.fallbacks):
-            if name in self._recognisers:
-                self._chosen.choose(given.session_id, name)
-                return applied(f"{name} is chosen")
-        raise NotFoundError("PROVIDER_NOT_FOUND", "there is no such provider")
+        names = (given.provider, *given.fallbacks)
+        found = tuple(name for name in names if self._recognisers.has(name))
+        if not found:
+            raise NotFoundError("PROVIDER_NOT_FOUND", "there is no such provider")
+        await self._chosen.choose(given.session_id, found)
+        return applied(f"{found[0]} is chosen")
 
 
 class _Stream:
@@ -105,7 +109,7 @@ class _Stream:
                 yield result
         elif self._heard_ms - self._told_ms >= PARTIAL_MS:
             self._told_ms = self._heard_ms
-            understood = await self._utterance.understood()
+            understood = await self._utterance.so_far()
             if understood.text:
                 yield self._result(Result.KIND_PARTIAL, understood)
 
@@ -136,6 +140,6 @@ class _Stream:
             text=understood.text or "",
             confidence=understood.confidence,
             timestamp=self._position * 125,
-            provider=self._recogniser.name,
-            language=self._recogniser.language,
+            provider=understood.provider or self._recogniser.name,
+            language=understood.language or self._recogniser.language,
         )

@@ -9,12 +9,13 @@ from enum import IntEnum
 from typing import Any, Final
 
 import grpc
+import grpc.aio
 from google.protobuf.message import DecodeError, Message
 
 from callfleet.v1 import context_pb2, context_pb2_grpc, session_pb2, session_pb2_grpc
 from callfleet_agent.journal import DeliverLaterError, Entry, RefusedError
-from callfleet_agent.services.refusals import DETAILS
-from callfleet_agent.tracing import trace_metadata
+from callfleet_agent.services.client import NotReadyError, Service
+from callfleet_agent.services.refused import refused
 
 LIMIT_S: Final = 5.0
 # The store is away, or the installation does not let us in: neither is the record's fault.
@@ -50,22 +51,17 @@ REQUESTS: Final[dict[RecordKind, type[Message]]] = {
 
 
 class GrpcSink:
-    """Delivers over one channel to each of the two services; `token` gives one for an audience."""
+    """Delivers to the two services. Without a context store nobody takes a turn."""
 
-    def __init__(
-        self,
-        sessions: grpc.aio.Channel,
-        contexts: grpc.aio.Channel,
-        token: Callable[[str], str],
-    ) -> None:
-        session_stub: Any = session_pb2_grpc.SessionManagerServiceStub(sessions)  # type: ignore[no-untyped-call]
-        context_stub: Any = context_pb2_grpc.ContextStoreServiceStub(contexts)  # type: ignore[no-untyped-call]
-        self._token = token
-        self._rpcs: dict[RecordKind, tuple[Any, str]] = {
-            RecordKind.CALL_STARTED: (session_stub.CreateSession, "session-manager"),
-            RecordKind.TURN_ENDED: (context_stub.UpdateContext, "context-store"),
-            RecordKind.CALL_ENDED: (session_stub.EndSession, "session-manager"),
+    def __init__(self, sessions: Service, contexts: Service | None) -> None:
+        session_stub: Any = session_pb2_grpc.SessionManagerServiceStub
+        context_stub: Any = context_pb2_grpc.ContextStoreServiceStub
+        self._rpcs: dict[RecordKind, tuple[Service, Callable[[Any], Any], str]] = {
+            RecordKind.CALL_STARTED: (sessions, session_stub, "CreateSession"),
+            RecordKind.CALL_ENDED: (sessions, session_stub, "EndSession"),
         }
+        if contexts is not None:
+            self._rpcs[RecordKind.TURN_ENDED] = (contexts, context_stub, "UpdateContext")
 
     async def deliver(self, entry: Entry) -> None:
         """Send a record.
@@ -79,23 +75,22 @@ class GrpcSink:
             request = REQUESTS[kind].FromString(entry.payload)
         except (ValueError, DecodeError):
             raise RefusedError("UNREADABLE") from None
-        rpc, audience = self._rpcs[kind]
-        metadata = (
-            ("authorization", f"Bearer {self._token(audience)}"),
-            ("x-correlation-id", str(entry.id)),
-            *trace_metadata(),
-        )
+        if kind not in self._rpcs:  # a former process had another environment
+            raise RefusedError("NO_STORE")
+        client, stub, name = self._rpcs[kind]
         try:
-            await rpc(request, metadata=metadata, timeout=LIMIT_S)
+            rpc = getattr(client.stub(stub), name)
+            await rpc(request, metadata=client.metadata(str(entry.id)), timeout=LIMIT_S)
+        except NotReadyError:
+            raise DeliverLaterError("NOT_READY") from None
         except grpc.aio.AioRpcError as error:
-            code = error.code()
-            if code in _THERE:
-                return
-            if code in _LATER or (code in _DEPENDS and not _has_details(error)):
-                raise DeliverLaterError(code.name) from None
-            raise RefusedError(code.name) from None
+            _judge(error)
 
 
-def _has_details(error: grpc.aio.AioRpcError) -> bool:
-    trailers: Any = error.trailing_metadata() or ()
-    return any(name == DETAILS for name, _ in trailers)
+def _judge(error: grpc.aio.AioRpcError) -> None:
+    said = refused(error)
+    if said.status in _THERE:
+        return
+    if said.status in _LATER or (said.status in _DEPENDS and not said.is_the_services):
+        raise DeliverLaterError(said.status.name) from None
+    raise RefusedError(said.code or said.status.name) from None

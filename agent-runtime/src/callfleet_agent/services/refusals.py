@@ -25,6 +25,9 @@ from callfleet_agent.banking.errors import (
     LockedOutError,
     NotVerifiedError,
     ParametersError,
+    ProofLapsedError,
+    ProofsUnderWayError,
+    TooManyCodesError,
     TransactionReusedError,
 )
 from callfleet_agent.context.errors import (
@@ -34,16 +37,24 @@ from callfleet_agent.context.errors import (
 )
 from callfleet_agent.services.correlation import METADATA
 from callfleet_agent.services.errors import (
+    AUTHORIZATION,
     EngineFailedError,
     InvalidRequestError,
     NotFoundError,
+    NoWorkerError,
     OverloadedError,
+    SessionAwayError,
+    SessionElsewhereError,
+    StoppedError,
+    StreamBusyError,
+    StreamTakenOverError,
     TooManyRequestsError,
     UnauthenticatedError,
     Violation,
     WrongStateError,
 )
 from callfleet_agent.session.errors import (
+    SessionChangedError,
     SessionEndedError,
     SessionExistsError,
     SessionNotFoundError,
@@ -105,9 +116,18 @@ class Refusal:
         return status
 
 
+class RelayedError(Exception):
+    """Another replica has refused what it was brought: the client hears that."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(f"another replica refused: {refusal.code}")
+        self.refusal = refusal
+
+
 def _unauthenticated(error: UnauthenticatedError) -> Refusal:
     status = Code.PERMISSION_DENIED if error.forbidden else Code.UNAUTHENTICATED
-    return Refusal(status, error.code, error.message, _CALLER)
+    violation = Violation(error.field, error.message)
+    return Refusal(status, error.code, error.message, _CALLER, violations=(violation,))
 
 
 def _invalid(error: InvalidRequestError) -> Refusal:
@@ -118,7 +138,7 @@ def _invalid(error: InvalidRequestError) -> Refusal:
 def _too_many(error: TooManyRequestsError) -> Refusal:
     return Refusal(
         Code.RESOURCE_EXHAUSTED, error.code, error.message, _CALLER, True,
-        retry_after_s=error.retry_after_s,
+        violations=(Violation(AUTHORIZATION, error.message),), retry_after_s=error.retry_after_s,
     )  # fmt: skip
 
 
@@ -138,6 +158,13 @@ def _locked(error: LockedOutError) -> Refusal:
     )  # fmt: skip
 
 
+def _reused(error: TransactionReusedError) -> Refusal:
+    violation = Violation(error.field, str(error))
+    return Refusal(
+        Code.ALREADY_EXISTS, "TRANSACTION_REUSED", str(error), _CALLER, violations=(violation,)
+    )
+
+
 def _too_large(error: ContextTooLargeError) -> Refusal:
     violation = Violation("customer_data", f"would be longer than {error.limit} bytes")
     return Refusal(
@@ -149,6 +176,12 @@ def _overloaded(error: OverloadedError) -> Refusal:
     return Refusal(
         Code.RESOURCE_EXHAUSTED, error.code, error.message, _SERVICE, True, retry_after_s=1.0
     )
+
+
+def _soon(
+    error: StreamBusyError | NoWorkerError | SessionAwayError | SessionElsewhereError,
+) -> Refusal:
+    return Refusal(Code.UNAVAILABLE, error.code, error.message, _SERVICE, True, retry_after_s=1.0)
 
 
 def _plain(
@@ -183,24 +216,46 @@ _TRANSLATIONS: Final[tuple[tuple[type[Exception], Callable[[Any], Refusal]], ...
             Code.UNAVAILABLE, "ENGINE_FAILED", _SERVICE, retryable=True, message="an engine failed"
         ),
     ),
-    (NotFoundError, _plain(Code.NOT_FOUND, "")),
+    (
+        StoppedError,
+        _plain(
+            Code.UNAVAILABLE, "STOPPED", _SERVICE, retryable=True, message="the work was given up"
+        ),
+    ),
     (WrongStateError, _plain(Code.FAILED_PRECONDITION, "")),
+    (StreamTakenOverError, _plain(Code.ABORTED, "", field="session_id")),
+    (StreamBusyError, _soon),
+    (NoWorkerError, _soon),
+    (SessionAwayError, _soon),
+    (SessionElsewhereError, _soon),
+    (RelayedError, lambda error: error.refusal),
+    (NotFoundError, _plain(Code.NOT_FOUND, "")),
     (SessionNotFoundError, _plain(Code.NOT_FOUND, "SESSION_NOT_FOUND", field="session_id")),
     (SessionEndedError, _plain(Code.FAILED_PRECONDITION, "SESSION_ENDED", field="session_id")),
+    (
+        SessionChangedError,
+        _plain(
+            Code.ABORTED, "VERSION_CONFLICT",
+            message="another change came first", field="expected_version",
+        ),
+    ),
     (SessionExistsError, _plain(Code.ALREADY_EXISTS, "SESSION_EXISTS", field="session_id")),
     (ContextNotFoundError, _plain(Code.NOT_FOUND, "CONTEXT_NOT_FOUND", field="session_id")),
     (
         VersionConflictError,
-        _plain(Code.ABORTED, "VERSION_CONFLICT", message="another change came first"),
+        _plain(
+            Code.ABORTED, "VERSION_CONFLICT",
+            message="another change came first", field="expected_version",
+        ),
     ),
     (ContextTooLargeError, _too_large),
     (LockedOutError, _locked),
+    (ProofsUnderWayError, _plain(Code.ABORTED, "PROOFS_UNDER_WAY", _SERVICE, retryable=True)),
+    (ProofLapsedError, _plain(Code.FAILED_PRECONDITION, "PROOF_LAPSED", field="request_id")),
+    (TooManyCodesError, _plain(Code.RESOURCE_EXHAUSTED, "TOO_MANY_CODES")),
     (ParametersError, _parameters),
     (NotVerifiedError, _plain(Code.PERMISSION_DENIED, "NOT_VERIFIED")),
-    (
-        TransactionReusedError,
-        _plain(Code.ALREADY_EXISTS, "TRANSACTION_REUSED", field="transaction_id"),
-    ),
+    (TransactionReusedError, _reused),
     (IntentNotFoundError, _plain(Code.UNIMPLEMENTED, "INTENT_NOT_FOUND", _DEPENDENCY)),
     (
         BankUnavailableError,

@@ -16,7 +16,7 @@ class Pcm44k(Pcm):
     rate = 44100
 
 
-_KINDS: Final[dict[int, type[Pcm]]] = {
+KINDS: Final[dict[int, type[Pcm]]] = {
     kind.rate: kind for kind in (Pcm8k, Pcm16k, Pcm22k, Pcm24k, Pcm44k, Pcm48k)
 }
 _LAWS: Final = {PCMU: Law.PCMU, PCMA: Law.PCMA}
@@ -46,7 +46,7 @@ class Inward:
             return self._halving.process(Pcm16k(chunk.audio_data))
         if self._resampler is None:
             self._resampler = SpeechResampler(chunk.sample_rate, Pcm8k)
-        return self._resampler.process(_KINDS[chunk.sample_rate](chunk.audio_data))
+        return self._resampler.process(KINDS[chunk.sample_rate](chunk.audio_data))
 
     def _check(self, chunk: Chunk) -> None:
         terms = (chunk.format, chunk.sample_rate)
@@ -68,7 +68,7 @@ class Outward:
         self._law = _LAWS.get(form)
         self._rate = rate
         self._doubling = Upsampler8to16()
-        kind = _KINDS[rate]
+        kind = KINDS[rate]
         self._resampler = (
             None if rate in {Pcm8k.rate, Pcm16k.rate} else SpeechResampler(Pcm8k.rate, kind)
         )

@@ -10,6 +10,7 @@ from callfleet_agent.services.errors import NotFoundError
 from callfleet_agent.services.inputs import reader_of
 from callfleet_agent.services.inputs.speech import PCM, PCMA, PCMU, Sentence, VoiceChoice
 from callfleet_agent.services.preferences import Preferences
+from callfleet_agent.services.shared_choices import SharedChoices
 from callfleet_agent.services.sound import Outward
 from callfleet_agent.services.voice_activity import applied
 
@@ -25,7 +26,6 @@ FORMATS: Final[dict[str, Any]] = {
 }
 _CHUNK: Final = 1600  # 200 ms
 _LONGEST: Final = 500
-_PROVIDER: Final = "espeak"
 _ENDS: Final = re.compile(r"(?<=[.!?;:])\s+")
 
 
@@ -47,15 +47,15 @@ def sentences(text: str) -> list[str]:
 class SynthesisService:
     """Both RPCs."""
 
-    def __init__(self, speaker: Speaker) -> None:
+    def __init__(self, speaker: Speaker, shared: SharedChoices | None = None) -> None:
         self._speaker = speaker
-        self._voices = Preferences("")
+        self._voices = Preferences("tts", "", str, shared)
 
     async def SynthesizeText(  # noqa: N802
         self, given: Sentence, _: Any
     ) -> AsyncIterator[common_pb2.AudioChunk]:
         """Audio as it is made: the first sentence is sent while the second is spoken."""
-        voice = given.voice or self._voices.of(given.session_id)
+        voice = given.voice or await self._voices.of(given.session_id)
         self._check(voice)
         outward, count, sent_us = Outward(given.format, given.sample_rate), 0, 0
         pieces = sentences(given.text)
@@ -80,12 +80,12 @@ class SynthesisService:
         self, given: VoiceChoice, _: Any
     ) -> common_pb2.ConfigurationResponse:
         """Choose a voice."""
-        if given.provider not in {"", _PROVIDER}:
+        if given.provider and not self._speaker.offers(given.provider):
             raise NotFoundError("PROVIDER_NOT_FOUND", "there is no such provider")
-        self._check(given.voice)
-        self._voices.choose(given.session_id, given.voice)
+        self._check(given.voice, given.provider)
+        await self._voices.choose(given.session_id, given.voice)
         return applied("the voice is chosen")
 
-    def _check(self, voice: str) -> None:
-        if voice and not self._speaker.knows(voice):
+    def _check(self, voice: str, provider: str = "") -> None:
+        if voice and not self._speaker.knows(voice, provider):
             raise NotFoundError("VOICE_NOT_FOUND", "no provider has this voice")

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from callfleet_agent.services.errors import KeySetError, UnauthenticatedError
 
 ALGORITHM: Final = "EdDSA"
-LONGEST_LIFE_S: Final = 600
+LONGEST_LIFE_S: Final = 3600
 LEEWAY_S: Final = 5
 MAX_TOKEN_BYTES: Final = 8192
 _REQUIRED: Final = ("exp", "iat", "aud", "sub", "iss", "jti")

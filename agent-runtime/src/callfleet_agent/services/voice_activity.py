@@ -12,6 +12,7 @@ from callfleet_agent.services.engines import Ears
 from callfleet_agent.services.inputs import reader_of
 from callfleet_agent.services.inputs.speech import Chunk, VadSettings
 from callfleet_agent.services.preferences import Preferences
+from callfleet_agent.services.shared_choices import SharedChoices
 from callfleet_agent.services.sound import Inward
 from callfleet_agent.services.speech_gate import GateSettings, GateState, SpeechGate
 
@@ -38,9 +39,11 @@ def applied(message: str) -> common_pb2.ConfigurationResponse:
 class VoiceActivityService:
     """Both RPCs."""
 
-    def __init__(self, ears: Ears) -> None:
+    def __init__(self, ears: Ears, shared: SharedChoices | None = None) -> None:
         self._ears = ears
-        self._settings = Preferences(GateSettings())
+        self._settings = Preferences(
+            "vad", GateSettings(), lambda kept: GateSettings(**kept), shared
+        )
 
     async def ProcessAudio(  # noqa: N802
         self, chunks: AsyncIterator[Chunk], _: Any
@@ -51,7 +54,8 @@ class VoiceActivityService:
         position_ms = 0
         async for chunk in chunks:
             if gate is None:
-                gate = SpeechGate(self._settings.of(chunk.session_id), self._ears.window_ms)
+                settings = await self._settings.of(chunk.session_id)
+                gate = SpeechGate(settings, self._ears.window_ms)
             sound = inward.take(chunk)
             level = dbfs(sound) if len(sound) else -96.0
             for probability in ear.feed(sound):
@@ -67,7 +71,7 @@ class VoiceActivityService:
         self, given: VadSettings, _: Any
     ) -> common_pb2.ConfigurationResponse:
         """Change thresholds for streams that begin from now on."""
-        former = self._settings.of(given.session_id)
+        former = await self._settings.of(given.session_id)
         chosen = replace(
             former,
             confidence=given.confidence_threshold or former.confidence,
@@ -75,5 +79,5 @@ class VoiceActivityService:
             stop_ms=given.stop_milliseconds or former.stop_ms,
             floor_dbfs=given.minimum_level_dbfs or former.floor_dbfs,
         )
-        self._settings.choose(given.session_id, chosen)
+        await self._settings.choose(given.session_id, chosen)
         return applied("for streams that begin from now on")

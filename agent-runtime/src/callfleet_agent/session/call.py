@@ -174,6 +174,12 @@ class Call(Generic[Dialog]):
         """The call with the context that a worker handed over after a turn."""
         return replace(self, context=context)
 
+    def on_another_line(self, *, at: float) -> Self:
+        """The call as it begins again on another line, its conversation where it is."""
+        return replace(
+            self, offered_at=at, state=CallState.OFFERED, voice=VoiceState.WAITING, dialog=None
+        )
+
     def with_conversation(self, other: Self) -> Self:
         """The call with the conversation's side of `other`, which followed only that side."""
         return replace(

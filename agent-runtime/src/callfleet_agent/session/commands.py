@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from callfleet_agent.session.errors import SessionExistsError
+from callfleet_agent.session.errors import SessionChangedError, SessionExistsError
 from callfleet_agent.session.record import CallSession, SessionStatus
 from callfleet_agent.session.store import SessionWriter
 
@@ -26,13 +26,15 @@ class StartSession:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeSession:
-    """New values of a session; None leaves a field."""
+    """New values of a session; None leaves a field. `expected_version`: the one that the change was
+    made from; 0 does not check."""
 
     session_id: UUID
     request_id: UUID | None = None
     status: SessionStatus | None = None
     ai_provider_config: Mapping[str, Any] | None = None
     avc_instance: str | None = None
+    expected_version: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +58,13 @@ class SessionCommands:
         """Record a call; the same id and Call-ID again change nothing.
 
         Raises:
-            SessionExistsError: the id is another call's.
+            SessionExistsError: the id is another call's, or another's call.
         """
+        recorded, _ = await self.begin(command)
+        return recorded
+
+    async def begin(self, command: StartSession) -> tuple[CallSession, bool]:
+        """The same; with it whether the session is new."""
         offered = CallSession(
             session_id=command.session_id or self.new_id(),
             sip_call_id=command.sip_call_id,
@@ -70,12 +77,18 @@ class SessionCommands:
         recorded, is_new = await self.store.create(offered)
         if not is_new and recorded.sip_call_id != offered.sip_call_id:
             raise SessionExistsError
-        return recorded
+        return recorded, is_new
 
     async def change(self, command: ChangeSession) -> CallSession:
-        """Change fields; once for each request id."""
+        """Change fields; once for each request id.
+
+        Raises:
+            SessionChangedError: another change came first.
+        """
 
         def step(session: CallSession) -> CallSession:
+            if command.expected_version not in {0, session.version}:
+                raise SessionChangedError(command.expected_version, session.version)
             return session.changed(
                 at=self.now(),
                 status=command.status,

@@ -37,6 +37,15 @@ class SessionEndedError(SessionError):
         super().__init__("the session has ended")
 
 
+class SessionChangedError(SessionError):
+    """Another change came first: read again, and decide again."""
+
+    def __init__(self, expected: int, found: int) -> None:
+        super().__init__(f"the session has version {found}, not {expected}")
+        self.expected = expected
+        self.found = found
+
+
 class SessionExistsError(SessionError):
     """A session with this id was recorded before, and it is another call."""
 

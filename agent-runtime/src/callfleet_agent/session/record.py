@@ -25,7 +25,8 @@ FINAL: Final = frozenset(SessionStatus) - {SessionStatus.ACTIVE}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallSession:
-    """One call. Times are aware. `version` grows by one with each change."""
+    """One call. Times are aware. `version` grows by one with each change; `owner` is the identity
+    that made it."""
 
     session_id: UUID
     sip_call_id: str
@@ -36,6 +37,7 @@ class CallSession:
     ai_provider_config: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     avc_instance: str = ""
     voice_agent: str = ""
+    owner: str = ""
     created_at: datetime | None = None
     updated_at: datetime | None = None
     version: int = 1

@@ -32,6 +32,8 @@ __all__ = ["Call", "CallContext", "CallInfo", "CallState"]
 
 Field = tuple[str, str]
 
+OVERTAKEN_T1 = 2  # a BYE that was lost once comes again after T1
+
 
 @dataclass(frozen=True, slots=True)
 class CallInfo:
@@ -84,6 +86,7 @@ class Call:
         self.client_invite: ClientInvite | None = None
         self.update: ServerTransaction | None = None
         self.retry: Timer | None = None
+        self._overtaken: Timer | None = None
         self.session = CallRefresh(self)
         self._session_id = self.core.random.getrandbits(31)
         self._hang_up_reason: str | None = None
@@ -311,26 +314,44 @@ class Call:
         self._stop()
         reason = self._hang_up_reason
         fields = [] if reason is None else [("Reason", str(Reason("SIP", 200, reason)))]
-        handlers = Handlers(self._bye_answered, lambda s: self.end(EndCause.LOCAL, s, reason))
-        self.send_in_dialog("BYE", handlers, headers=fields)
+        self.send_in_dialog(
+            "BYE", Handlers(self._bye_answered, self._bye_unanswered), headers=fields
+        )
 
     def send_unheard_bye(self) -> None:
         """BYE for a dialog that is given up whatever the answer."""
         self.send_in_dialog("BYE")
 
     def _bye_answered(self, response: Response) -> None:
-        if not response.is_provisional:
-            self.end(EndCause.LOCAL, response.status, self._hang_up_reason)
+        """The end; but a 481 may have overtaken a BYE of theirs that crossed ours."""
+        if response.status == 481 and self.state is CallState.ENDING:
+            wait = OVERTAKEN_T1 * self.core.settings.t1_s
+            self._overtaken = self.core.after(wait, lambda: self._bye_done(481))
+        elif not response.is_provisional:
+            self._bye_done(response.status)
+
+    def _bye_unanswered(self, status: int) -> None:
+        self._bye_done(status, answered=False)
+
+    def _bye_done(self, status: int, *, answered: bool = True) -> None:
+        self.end(EndCause.LOCAL, status, self._hang_up_reason, answered=answered)
 
     @property
     def ending_reason(self) -> str | None:
         return self._hang_up_reason
 
-    def end(self, cause: EndCause, status: int | None = None, reason: str | None = None) -> None:
+    def end(
+        self,
+        cause: EndCause,
+        status: int | None = None,
+        reason: str | None = None,
+        *,
+        answered: bool = True,
+    ) -> None:
         """An answered call is over."""
         if self.state is not CallState.ENDED:
             self.close(CallInput.OVER)
-            self.core.emit(CallEnded(self, cause, status, reason))
+            self.core.emit(CallEnded(self, cause, status, reason, answered=answered))
 
     def close(self, given: CallInput) -> None:
         """Forget the call; what its transactions still have to do they do without it."""
@@ -345,9 +366,10 @@ class Call:
         if self.update is not None or (self.server_invite and self.server_invite.pending):
             self._respond(487)
         self.session.stop()
-        if self.retry is not None:
-            self.retry.cancel()
-            self.retry = None
+        for timer in (self.retry, self._overtaken):
+            if timer is not None:
+                timer.cancel()
+        self.retry = self._overtaken = None
 
 
 def _unheard(*_: object) -> None:

@@ -99,7 +99,8 @@ class FirstInvite:
         self._call.close(CallInput.OVER)
         reason = phrase(status) if response is None else response.reason
         retry_after = None if response is None else response.retry_after
-        self._core.emit(Failed(self._call, status, reason, retry_after))
+        answered = response is not None
+        self._core.emit(Failed(self._call, status, reason, retry_after, answered=answered))
 
 
 class Reinvite:

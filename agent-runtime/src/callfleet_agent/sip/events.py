@@ -49,12 +49,17 @@ class CallCancelled:
 
 @dataclass(frozen=True, slots=True)
 class CallEnded:
-    """An answered call is over; comes exactly once. ``status``: how our BYE was answered."""
+    """An answered call is over; comes exactly once. ``status``: how our BYE was answered.
+
+    ``answered`` is False where the status is our own word: no response came. BYEs that cross are
+    a proper end, LOCAL with 200, whatever their side says to ours.
+    """
 
     call: "Call"
     cause: EndCause
     status: int | None = None
     reason: str | None = None
+    answered: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +98,16 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Our INVITE was refused, timed out (408), could not be sent (503) or was cancelled (487)."""
+    """Our INVITE was refused, timed out (408), could not be sent (503) or was cancelled (487).
+
+    ``answered`` is False where the status is our own word: no response came.
+    """
 
     call: "Call"
     status: int
     reason: str
     retry_after: int | None = None
+    answered: bool = True
 
 
 @dataclass(frozen=True, slots=True)

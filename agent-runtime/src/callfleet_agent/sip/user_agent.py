@@ -51,11 +51,12 @@ _NEEDED_TO_ANSWER = ("Via", "From", "To", "Call-ID", "CSeq")
 
 class UserAgent:
     """Both sides of SIP calls. ``options_status`` answers OPTIONS outside calls; ``malformed``
-    counts what could not be read."""
+    counts what could not be read, ``unanswered`` those of them that got no refusal."""
 
     def __init__(self, settings: UserAgentSettings, random: Randomness) -> None:
         self.options_status = 200
         self.malformed = 0
+        self.unanswered = 0
         self._core = Core(settings, random)
         self._layer = TransactionLayer(self._core, self)
         self._calls: dict[tuple[str, str], CallRequests] = {}
@@ -80,12 +81,14 @@ class UserAgent:
             raw = split_message(data)
         except RemoteProtocolError:
             self.malformed += 1
+            self.unanswered += 1
             return
         try:
             message = interpret(raw)
         except RemoteProtocolError as error:
             self.malformed += 1
-            self._refuse_malformed(raw, error, source)
+            if not self._refuse_malformed(raw, error, source):
+                self.unanswered += 1
             return
         if isinstance(message, Request):
             self._layer.receive_request(message, source)
@@ -310,20 +313,21 @@ class UserAgent:
             make_response(transaction.request, status, reason, to_tag=tag, headers=fields)
         )
 
-    def _refuse_malformed(self, raw: RawMessage, error: RemoteProtocolError, source: Peer) -> None:
+    def _refuse_malformed(self, raw: RawMessage, error: RemoteProtocolError, source: Peer) -> bool:
         """Answer what could not be understood, without a transaction, where that can arrive."""
         first_word = raw.start_line.partition(" ")[0]
         missing = any(name not in raw.headers for name in _NEEDED_TO_ANSWER)
         if raw.is_response or first_word == "ACK" or missing:
-            return
+            return False
         try:
             # Whatever version of SIP it speaks, its Via says where the refusal goes.
             via = Via.parse(_VERSION.sub("SIP/2.0", raw.headers.get_list("Via")[0]))
         except (RemoteProtocolError, IndexError):
-            return
+            return False
         copied = {n: v for n, v in copy_fields(raw.headers) if n.lower() != "via"}
         vias = (("Via", value) for value in raw.headers.get_all("Via"))
         headers = Headers((*vias, *copied.items(), ("Server", self.settings.user_agent)))
         response = Response(status=error.status, reason=error.reason, headers=headers)
         peer = response_peer(via.seen_from(source.host, source.port), source)
         self._core.send(peer, bytes(response))
+        return True

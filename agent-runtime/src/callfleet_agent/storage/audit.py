@@ -1,11 +1,11 @@
 """The audit log in PostgreSQL: rows that are only added, each chained to the one before.
 
-A month has several streams, so that operations do not wait for one another; an operation's entries
-go to the stream of its session. The database refuses to change or delete a row, and the chain shows
-what was done by somebody who can make it.
+A month is a partition and has several streams, so that operations do not wait for one another; an
+operation's entries go to the stream of its session. The database refuses to change or delete a
+row, and the chain shows what was done by somebody who can make it.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -13,6 +13,7 @@ from typing import Any, Final
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     DateTime,
     Index,
     LargeBinary,
@@ -27,6 +28,7 @@ from sqlalchemy.dialects.postgresql import UUID
 from sqlalchemy.exc import IntegrityError
 
 from callfleet_agent.banking.audit import AuditEntry
+from callfleet_agent.banking.audit_archive import Note
 from callfleet_agent.banking.audit_chain import (
     AuditRow,
     Broken,
@@ -65,6 +67,7 @@ audit_entries: Final = Table(
     Column("seal", LargeBinary, nullable=False),
     Index("idx_audit_entries_session_id", "session_id"),
     Index("idx_audit_entries_customer", "customer", "at"),
+    postgresql_partition_by="RANGE (stream)",
 )
 _COLUMNS = tuple(audit_entries.c)
 
@@ -136,19 +139,29 @@ class Audited:
 
 
 async def verify(
-    database: Database, sealer: Sealer, anchors: Mapping[str, Head] | None = None
+    database: Database,
+    sealer: Sealer,
+    anchors: Mapping[str, Head] | None = None,
+    archived: Iterable[Note] = (),
 ) -> Audited:
-    """Follow every stream from its beginning; `anchors`: the ends of an earlier verification."""
+    """Follow every stream from its beginning; `anchors`: the ends of an earlier verification;
+    `archived`: what is left of the streams that have left the database."""
+    archived = tuple(archived)
     known, key = dict(anchors or {}), key_of(sealer.index_key)
     async with database.transaction() as connection:
         streams = select(audit_entries.c.stream).distinct()
         names: set[str] = set((await connection.execute(streams)).scalars())
     rows, broken = 0, []
     heads: dict[str, Head] = {}
-    for stream in sorted(names | set(known)):
-        check = StreamCheck(stream, key, known.get(stream))
+    gone = {note.stream: note.head for note in archived}
+    for note in archived:
+        if (fault := note.fault(key, known.get(note.stream))) is not None:
+            broken.append(fault)
+        heads[note.stream] = note.head
+    for stream in sorted((names | set(known)) - (set(gone) - names)):
+        check = StreamCheck(stream, key, known.get(stream) or gone.get(stream))
         found = None
-        async with _read(database, stream) as stored:
+        async with rows_of(database, audit_entries.c.stream == stream) as stored:
             async for row in stored:
                 rows += 1
                 if (found := check.follow(row)) is not None:
@@ -160,12 +173,14 @@ async def verify(
 
 
 @asynccontextmanager
-async def _read(database: Database, stream: str) -> AsyncIterator[AsyncIterator[AuditRow]]:
-    """The rows of a stream in their order, a batch at a time."""
+async def rows_of(
+    database: Database, *which: ColumnElement[bool]
+) -> AsyncIterator[AsyncIterator[AuditRow]]:
+    """Rows in the order of their streams, a batch at a time."""
     statement = (
         select(*_COLUMNS)
-        .where(audit_entries.c.stream == stream)
-        .order_by(audit_entries.c.sequence)
+        .where(*which)
+        .order_by(audit_entries.c.stream, audit_entries.c.sequence)
         .execution_options(yield_per=_BATCH)
     )
 

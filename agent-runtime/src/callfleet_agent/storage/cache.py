@@ -3,6 +3,9 @@
 Every entry has a version and never goes back to an older one. A copy that could not be renewed is
 remembered as stale: this process reads it from PostgreSQL, and deletes it before Redis is trusted
 again. After a failure Redis is left alone for a second, so that its absence costs little.
+
+A process can be killed between PostgreSQL's write and the copy's: an entry is in doubt before its
+truth is changed, and lapses when nobody renews it.
 """
 
 import asyncio
@@ -15,11 +18,14 @@ from typing import Any, Final, Self, TypeVar, cast
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from callfleet_agent.time_limit import at_most
+
 # More than any version, and the largest whole number that Lua can compare.
 _GONE: Final = 2**53 - 1
 _GONE_S: Final = 60
 _MOST_STALE: Final = 10_000
 _LOOK_AGAIN_S: Final = 1.0
+IN_DOUBT_S: Final = 2.0
 _PREFIXES: Final = ("session:*", "context:*", "call_routing:*")
 _log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
@@ -31,6 +37,14 @@ if held and tonumber(held) > tonumber(ARGV[1]) then return 0 end
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'version', ARGV[1], unpack(ARGV, 3))
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 1
+"""
+
+# KEYS[1]; ARGV: the version of what is gone, milliseconds.
+_DOUBT: Final = """
+local held = redis.call('HGET', KEYS[1], 'version')
+if not held or held == ARGV[1] then return 0 end
+if redis.call('PTTL', KEYS[1]) > tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 return 1
 """
 
@@ -56,6 +70,7 @@ class Cache:
         self._limit_s = limit_s
         self._clock = clock
         self._renew = self._redis.register_script(_RENEW)
+        self._doubt = self._redis.register_script(_DOUBT)
         self._stale: dict[str, None] = {}
         self._all_stale = False
         self._away_until = 0.0
@@ -92,6 +107,11 @@ class Cache:
         """Renew an entry unless it is newer already."""
         pairs = [part for pair in fields.items() for part in pair]
         await self._changed(key, [version, max(1, int(live_s * 1000)), *pairs])
+
+    async def doubt(self, key: str) -> None:
+        """What it copies is about to change: let it lapse soon, unless it is renewed."""
+        if await self._trusted():
+            await self._asked(self._doubt(keys=[key], args=[_GONE, int(IN_DOUBT_S * 1000)]))
 
     async def forget(self, key: str) -> None:
         """Delete an entry, and keep a reader that is late from putting it back."""
@@ -141,7 +161,7 @@ class Cache:
 
     async def _asked(self, answer: Awaitable[Answer]) -> Answer | None:
         try:
-            async with asyncio.timeout(self._limit_s * 4):
+            async with at_most(self._limit_s * 4):
                 return await answer
         except (RedisError, OSError, TimeoutError) as error:
             if not self.counts.failures or self._clock() >= self._away_until:

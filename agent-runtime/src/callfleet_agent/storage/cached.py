@@ -9,9 +9,12 @@ from uuid import UUID
 import orjson
 
 from callfleet_agent.context.conversation import ConversationContext
+from callfleet_agent.context.errors import VersionConflictError
 from callfleet_agent.context.store import Merge
+from callfleet_agent.session.access import WhoAsks, upkeep
+from callfleet_agent.session.errors import SessionChangedError
 from callfleet_agent.session.record import CallSession, SessionStatus
-from callfleet_agent.session.store import Step
+from callfleet_agent.session.store import Caller, Step
 from callfleet_agent.storage.cache import Cache
 from callfleet_agent.storage.contexts import (
     PostgresContexts,
@@ -32,10 +35,13 @@ _UNREADABLE: Final = (SealError, KeyError, ValueError, TypeError)
 class CachedSessions:
     """SessionReader and SessionWriter on both stores."""
 
-    def __init__(self, truth: PostgresSessions, cache: Cache, sealer: Sealer) -> None:
+    def __init__(
+        self, truth: PostgresSessions, cache: Cache, sealer: Sealer, asks: WhoAsks = upkeep
+    ) -> None:
         self._truth = truth
         self._cache = cache
         self._sealer = sealer
+        self._asks = asks
 
     async def create(self, session: CallSession) -> tuple[CallSession, bool]:
         """Record it unless its id is there."""
@@ -44,8 +50,15 @@ class CachedSessions:
         return recorded, is_new
 
     async def change(self, session_id: UUID, request_id: UUID | None, step: Step) -> CallSession:
-        """Apply a step, once for each request id."""
-        changed = await self._truth.change(session_id, request_id, step)
+        """Apply a step, once for each request id; a conflict mends the copy."""
+        await self._cache.doubt(f"session:{session_id}")
+        try:
+            changed = await self._truth.change(session_id, request_id, step)
+        except SessionChangedError:  # who asked may have read an old copy
+            found = await self._truth.by_id(session_id)
+            if found is not None:
+                await self._copy(found)
+            raise
         await self._copy(changed)
         return changed
 
@@ -54,7 +67,8 @@ class CachedSessions:
         entry = await self._cache.get(f"session:{session_id}")
         if entry is not None:
             try:
-                return self._opened(session_id, entry)
+                session = self._opened(session_id, entry)
+                return session if self._asks().covers(session.owner) else None
             except _UNREADABLE:  # sealed with a key that is gone, or written by a later version
                 pass
         found = await self._truth.by_id(session_id)
@@ -66,6 +80,12 @@ class CachedSessions:
         """The newest session with this Call-ID: always from PostgreSQL, since a Call-ID may come
         again."""
         return await self._truth.by_sip_call_id(sip_call_id)
+
+    async def last_before(
+        self, caller: Caller, voice_agent: str, session_id: UUID | None, since: datetime
+    ) -> CallSession | None:
+        """The newest session of a caller with this agent: always from PostgreSQL, as well."""
+        return await self._truth.last_before(caller, voice_agent, session_id, since)
 
     async def _copy(self, session: CallSession) -> None:
         key, fields = f"session:{session.session_id}", self._sealed(session)
@@ -89,6 +109,7 @@ class CachedSessions:
             "call_end_time": session.call_end_time,
             "avc_instance": session.avc_instance,
             "voice_agent": session.voice_agent,
+            "owner": session.owner,
             "created_at": session.created_at,
             "updated_at": session.updated_at,
         }
@@ -112,6 +133,7 @@ class CachedSessions:
             ai_provider_config=orjson.loads(entry["ai_providers"]),
             avc_instance=metadata["avc_instance"],
             voice_agent=metadata["voice_agent"],
+            owner=metadata["owner"],
             created_at=_moment(metadata["created_at"]),
             updated_at=_moment(metadata["updated_at"]),
             version=int(entry["version"]),
@@ -127,26 +149,53 @@ class CachedContexts:
         cache: Cache,
         sealer: Sealer,
         now: Callable[[], datetime],
+        asks: WhoAsks = upkeep,
     ) -> None:
         self._truth = truth
         self._cache = cache
         self._sealer = sealer
         self._now = now
+        self._asks = asks
 
     async def apply(
         self, empty: ConversationContext, request_id: UUID | None, merge: Merge
     ) -> ConversationContext:
-        """Merge, once for each request id."""
-        context = await self._truth.apply(empty, request_id, merge)
+        """Merge, once for each request id; a conflict mends the copy."""
+        await self._cache.doubt(f"context:{empty.session_id}")
+        try:
+            context = await self._truth.apply(empty, request_id, merge)
+        except VersionConflictError:  # who asked may have read an old copy
+            found = await self._truth.of_session(empty.session_id)
+            if found is not None:
+                await self._copy(found)
+            raise
         await self._copy(context)
         return context
+
+    async def begin(self, empty: ConversationContext) -> None:
+        """Insert it, unless there is one."""
+        begun = await self._truth.begin(empty)
+        if begun is not None:
+            await self._copy(begun)
+
+    async def lapse(self, session_id: UUID, expires_at: datetime) -> None:
+        """Bring the end nearer."""
+        await self._cache.doubt(f"context:{session_id}")
+        lapsed = await self._truth.lapse(session_id, expires_at)
+        if lapsed is not None:
+            await self._copy(lapsed)
 
     async def remove(self, session_id: UUID, *, dry_run: bool) -> int:
         """Remove the context of a session."""
         removed = await self._truth.remove(session_id, dry_run=dry_run)
-        if not dry_run:
+        if not dry_run and (removed or await self._has_left(session_id)):
             await self._cache.forget(f"context:{session_id}")
         return removed
+
+    async def _has_left(self, session_id: UUID) -> bool:
+        """Whether Redis still has what an earlier removal did not get to; not for another's."""
+        entry = await self._cache.get(f"context:{session_id}")
+        return entry is not None and self._asks().covers(entry.get("owner", ""))
 
     async def remove_expired(self, now: datetime, *, dry_run: bool) -> int:
         """Remove the contexts whose time is over; Redis has let go of them by then."""
@@ -157,7 +206,8 @@ class CachedContexts:
         entry = await self._cache.get(f"context:{session_id}")
         if entry is not None:
             try:
-                return self._opened(session_id, entry)
+                context = self._opened(session_id, entry)
+                return context if self._asks().covers(context.owner) else None
             except _UNREADABLE:
                 pass
         found = await self._truth.of_session(session_id)
@@ -182,6 +232,7 @@ class CachedContexts:
             "last_interaction": context.last_updated.isoformat(),
             "context_id": str(context.context_id),
             "expires_at": context.expires_at.isoformat(),
+            "owner": context.owner,
         }
 
     def _opened(self, session_id: UUID, entry: Mapping[str, str]) -> ConversationContext:
@@ -198,6 +249,7 @@ class CachedContexts:
             current_intent=entry["current_intent"],
             customer_data=opened("customer_data", "customer_data"),
             version=int(entry["version"]),
+            owner=entry["owner"],
         )
 
 

@@ -1,20 +1,22 @@
-"""Contexts in PostgreSQL."""
+"""Contexts in PostgreSQL. The context of another's session is not there."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, delete, func, select, update
+from sqlalchemy import Row, and_, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callfleet_agent.context.conversation import ConversationContext, Exchange, Speaker
 from callfleet_agent.context.store import Merge
+from callfleet_agent.session.access import WhoAsks, upkeep
 from callfleet_agent.storage.database import Database
 from callfleet_agent.storage.requests import applied_version, remember
 from callfleet_agent.storage.sealing import Sealer
-from callfleet_agent.storage.sessions import hold_active
-from callfleet_agent.storage.tables import conversation_contexts
+from callfleet_agent.storage.sessions import hold_active, seen_by
+from callfleet_agent.storage.tables import call_sessions, conversation_contexts
 
 _COLUMNS = tuple(conversation_contexts.c)
 PLACE: Final = "conversation_contexts"
@@ -23,9 +25,10 @@ PLACE: Final = "conversation_contexts"
 class PostgresContexts:
     """ContextReader and ContextWriter on PostgreSQL."""
 
-    def __init__(self, database: Database, sealer: Sealer) -> None:
+    def __init__(self, database: Database, sealer: Sealer, asks: WhoAsks = upkeep) -> None:
         self._database = database
         self._sealer = sealer
+        self._asks = asks
 
     async def apply(
         self, empty: ConversationContext, request_id: UUID | None, merge: Merge
@@ -33,15 +36,10 @@ class PostgresContexts:
         """Merge under a lock of the row."""
         session_id = empty.session_id
         async with self._database.transaction() as connection:
-            await hold_active(connection, session_id)
-            await connection.execute(
-                insert(conversation_contexts)
-                .values(self._values(empty))
-                .on_conflict_do_nothing(index_elements=["session_id"])
-            )
-            before = self._context(
-                (await connection.execute(_of_session(session_id).with_for_update())).one()
-            )
+            owner = await hold_active(connection, session_id, self._asks())
+            await self._insert(connection, empty)
+            held = _of_session(session_id).with_for_update()
+            before = self._context((await connection.execute(held)).one(), owner)
             if request_id and await applied_version(connection, session_id, request_id) is not None:
                 return before
             after = merge(before)
@@ -49,6 +47,35 @@ class PostgresContexts:
             if request_id:
                 await remember(connection, session_id, request_id, after.version)
             return after
+
+    async def begin(self, empty: ConversationContext) -> ConversationContext | None:
+        """Insert it for an active session; as it was, or None when there is one."""
+        async with self._database.transaction() as connection:
+            owner = await hold_active(connection, empty.session_id, self._asks())
+            is_new = await self._insert(connection, empty)
+            return replace(empty, owner=owner) if is_new else None
+
+    async def _insert(self, connection: AsyncConnection, context: ConversationContext) -> bool:
+        statement = (
+            insert(conversation_contexts)
+            .values(self._values(context))
+            .on_conflict_do_nothing(index_elements=["session_id"])
+        )
+        return bool((await connection.execute(statement)).rowcount)
+
+    async def lapse(self, session_id: UUID, expires_at: datetime) -> ConversationContext | None:
+        """Bring the end nearer; the context that it was done to."""
+        seen = select(call_sessions.c.session_id).where(seen_by(self._asks()))
+        table = conversation_contexts.c
+        statement = (
+            update(conversation_contexts)
+            .where(table.session_id == session_id, table.session_id.in_(seen))
+            .where(table.expires_at > expires_at)
+            .values(expires_at=expires_at, version=table.version + 1)
+        )
+        async with self._database.transaction() as connection:
+            changed = (await connection.execute(statement)).rowcount
+        return await self.of_session(session_id) if changed else None
 
     async def _write(self, connection: AsyncConnection, context: ConversationContext) -> None:
         await connection.execute(
@@ -66,6 +93,8 @@ class PostgresContexts:
         return await self._remove(conversation_contexts.c.expires_at <= now, dry_run=dry_run)
 
     async def _remove(self, which: Any, *, dry_run: bool) -> int:
+        seen = select(call_sessions.c.session_id).where(seen_by(self._asks()))
+        which = and_(which, conversation_contexts.c.session_id.in_(seen))
         async with self._database.transaction() as connection:
             if dry_run:
                 counted = select(func.count()).select_from(conversation_contexts).where(which)
@@ -74,9 +103,15 @@ class PostgresContexts:
 
     async def of_session(self, session_id: UUID) -> ConversationContext | None:
         """The context, expired or not."""
+        statement = (
+            _of_session(session_id)
+            .add_columns(call_sessions.c.owner)
+            .join(call_sessions, call_sessions.c.session_id == conversation_contexts.c.session_id)
+            .where(seen_by(self._asks()))
+        )
         async with self._database.transaction() as connection:
-            row = (await connection.execute(_of_session(session_id))).first()
-        return None if row is None else self._context(row)
+            row = (await connection.execute(statement)).first()
+        return None if row is None else self._context(row, row.owner)
 
     def _values(self, context: ConversationContext) -> dict[str, Any]:
         history = [exchange_as_json(exchange) for exchange in context.history]
@@ -92,7 +127,7 @@ class PostgresContexts:
             "version": context.version,
         }
 
-    def _context(self, row: Row[Any]) -> ConversationContext:
+    def _context(self, row: Row[Any], owner: str) -> ConversationContext:
         of, opened = row.session_id, self._sealer.open
         history = opened(row.conversation_history, place("conversation_history", of))
         return ConversationContext(
@@ -104,6 +139,7 @@ class PostgresContexts:
             current_intent=row.current_intent or "",
             customer_data=opened(row.customer_data, place("customer_data", of)),
             version=row.version,
+            owner=owner,
         )
 
 

@@ -1,9 +1,11 @@
 """The connection pool to PostgreSQL, and its errors as ours."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, Self
+from weakref import WeakSet
 
 import asyncpg
 from sqlalchemy.exc import (
@@ -31,7 +33,8 @@ _AWAY: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseSettings:
-    """Where PostgreSQL is (postgresql://user@host:port/database), and how long it may take."""
+    """Where PostgreSQL is (postgresql://user@host:port/database, with libpq's parameters: sslmode,
+    sslrootcert and their like), and how long it may take."""
 
     url: str = field(repr=False)
     pool: int = 10
@@ -39,31 +42,20 @@ class DatabaseSettings:
     connect_s: float = 3.0
     statement_s: float = 5.0
 
-    def driver_url(self) -> str:
-        """The URL with the driver that is used."""
-        _, _, rest = self.url.partition("://")
-        return f"postgresql+asyncpg://{rest}"
-
 
 class Database:
     """A pool of connections; a transaction commits when its block ends without an error."""
 
     def __init__(self, settings: DatabaseSettings) -> None:
+        self._settings = settings
+        self._opened: WeakSet[asyncpg.Connection[asyncpg.Record]] = WeakSet()
         self._engine: AsyncEngine = create_async_engine(
-            settings.driver_url(),
+            "postgresql+asyncpg://",
+            async_creator=self._connect,
             pool_size=settings.pool,
             max_overflow=0,
             pool_timeout=settings.pool_wait_s,
             pool_recycle=1800,
-            connect_args={
-                "timeout": settings.connect_s,
-                "command_timeout": settings.statement_s,
-                "server_settings": {
-                    "application_name": "callfleet",
-                    "statement_timeout": str(int(settings.statement_s * 1000)),
-                    "idle_in_transaction_session_timeout": "15000",
-                },
-            },
         )
 
     async def __aenter__(self) -> Self:
@@ -71,6 +63,25 @@ class Database:
 
     async def __aexit__(self, *_: object) -> None:
         await self._engine.dispose()
+        for connection in list(self._opened):  # of work that nobody waited for
+            if not connection.is_closed():
+                connection.terminate()
+        await asyncio.sleep(0)
+
+    async def _connect(self) -> "asyncpg.Connection[asyncpg.Record]":
+        settings = self._settings
+        connection = await asyncpg.connect(
+            settings.url,  # whole, since SQLAlchemy does not know what libpq's parameters mean
+            timeout=settings.connect_s,
+            command_timeout=settings.statement_s,
+            server_settings={
+                "application_name": "callfleet",
+                "statement_timeout": str(int(settings.statement_s * 1000)),
+                "idle_in_transaction_session_timeout": "15000",
+            },
+        )
+        self._opened.add(connection)
+        return connection
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:

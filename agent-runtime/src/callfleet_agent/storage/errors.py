@@ -18,3 +18,7 @@ class SealError(StorageError):
 
 class KeyFilesError(StorageError):
     """The files of the sealing keys are missing or no keys: the installation's fault."""
+
+
+class RoleError(StorageError):
+    """The role of the services cannot be made: the installation's fault."""

@@ -13,6 +13,8 @@ from callfleet_agent.session.identifiers import first_of
 from callfleet_agent.storage.tables import PARTITIONED
 
 MONTHS_AHEAD: Final = 3
+MIGRATION_LOCK: Final = 0x63616C6D
+"""The advisory lock of whoever changes partitions."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -51,9 +53,9 @@ def months_from(first: Month, count: int) -> Iterator[Month]:
         month = month.next
 
 
-def month_of_partition(name: str) -> Month | None:
-    """The month of a partition of call_sessions, None for the default one."""
-    year, found, month = name.removeprefix("call_sessions_y").partition("m")
+def month_of_partition(name: str, table: str = "call_sessions") -> Month | None:
+    """The month of a table's partition, None for the default one."""
+    year, found, month = name.removeprefix(f"{table}_y").partition("m")
     if not found or not (year.isdigit() and month.isdigit()):
         return None
     return Month(int(year), int(month))

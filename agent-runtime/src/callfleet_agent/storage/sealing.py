@@ -75,6 +75,10 @@ class Sealer:
         """Whether the value was sealed with the current key."""
         return isinstance(sealed, Mapping) and sealed.get("key") == self.current
 
+    def digest(self, use: str, text: str) -> bytes:
+        """A keyed digest, by which two texts can be compared without keeping either."""
+        return hmac.new(self.index_key, f"{use}|{text}".encode(), hashlib.sha256).digest()
+
     def fingerprint(self, text: str, length: int) -> str:
         """What stands for the text where it is searched for: always the same, never turned back."""
         digest = hmac.new(self.index_key, text.encode(), hashlib.sha256).digest()

@@ -1,15 +1,22 @@
-"""Sessions in PostgreSQL."""
+"""Sessions in PostgreSQL. Another's session is not there."""
 
+from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import ColumnElement, Row, and_, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from callfleet_agent.session.errors import SessionEndedError, SessionNotFoundError
+from callfleet_agent.session.access import Access, WhoAsks, upkeep
+from callfleet_agent.session.errors import (
+    SessionEndedError,
+    SessionExistsError,
+    SessionNotFoundError,
+)
 from callfleet_agent.session.record import CallSession, SessionStatus
-from callfleet_agent.session.store import Step
+from callfleet_agent.session.store import Caller, Step
 from callfleet_agent.storage.database import Database
 from callfleet_agent.storage.requests import applied_version, remember
 from callfleet_agent.storage.sealing import Sealer
@@ -22,12 +29,15 @@ PHONE: Final = "call_sessions.caller_phone"
 class PostgresSessions:
     """SessionReader and SessionWriter on PostgreSQL."""
 
-    def __init__(self, database: Database, sealer: Sealer) -> None:
+    def __init__(self, database: Database, sealer: Sealer, asks: WhoAsks = upkeep) -> None:
         self._database = database
         self._sealer = sealer
+        self._asks = asks
 
     async def create(self, session: CallSession) -> tuple[CallSession, bool]:
         """Record it unless its id is there."""
+        access = self._asks()
+        session = replace(session, owner=access.owner)
         statement = (
             insert(call_sessions)
             .values(self._values(session))
@@ -39,13 +49,15 @@ class PostgresSessions:
             if row is not None:
                 return self._session(row), True
             found = (await connection.execute(_by_id(session.session_id))).one()
+            if not access.covers(found.owner):
+                raise SessionExistsError
             return self._session(found), False
 
     async def change(self, session_id: UUID, request_id: UUID | None, step: Step) -> CallSession:
         """Apply a step under a lock of the row."""
         async with self._database.transaction() as connection:
             row = (await connection.execute(_by_id(session_id).with_for_update())).first()
-            if row is None:
+            if row is None or not self._asks().covers(row.owner):
                 raise SessionNotFoundError
             before = self._session(row)
             if request_id and await applied_version(connection, session_id, request_id) is not None:
@@ -74,16 +86,42 @@ class PostgresSessions:
         """The session."""
         async with self._database.transaction() as connection:
             row = (await connection.execute(_by_id(session_id))).first()
-        return None if row is None else self._session(row)
+        return None if row is None or not self._asks().covers(row.owner) else self._session(row)
 
     async def by_sip_call_id(self, sip_call_id: str) -> CallSession | None:
         """The newest session with this Call-ID."""
         statement = (
             select(*_COLUMNS)
-            .where(call_sessions.c.sip_call_id == sip_call_id)
+            .where(call_sessions.c.sip_call_id == sip_call_id, seen_by(self._asks()))
             .order_by(call_sessions.c.call_start_time.desc(), call_sessions.c.session_id)
             .limit(1)
         )
+        async with self._database.transaction() as connection:
+            row = (await connection.execute(statement)).first()
+        return None if row is None else self._session(row)
+
+    async def last_before(
+        self, caller: Caller, voice_agent: str, session_id: UUID | None, since: datetime
+    ) -> CallSession | None:
+        """The newest session of a caller with this agent."""
+        columns = call_sessions.c
+        if caller.phone:
+            is_caller = columns.caller_phone == self._sealer.fingerprint(caller.phone, PHONE_LENGTH)
+        else:
+            is_caller = columns.sip_call_id == caller.sip_call_id
+        statement = (
+            select(*_COLUMNS)
+            .where(
+                is_caller,
+                seen_by(self._asks()),
+                columns.voice_agent == voice_agent,
+                columns.call_start_time > since,
+            )
+            .order_by(columns.call_start_time.desc(), columns.session_id.desc())
+            .limit(1)
+        )
+        if session_id is not None:
+            statement = statement.where(columns.session_id != session_id)
         async with self._database.transaction() as connection:
             row = (await connection.execute(statement)).first()
         return None if row is None else self._session(row)
@@ -101,6 +139,7 @@ class PostgresSessions:
             "ai_provider_config": dict(session.ai_provider_config),
             "avc_instance": session.avc_instance,
             "voice_agent": session.voice_agent,
+            "owner": session.owner,
             "version": session.version,
         }
 
@@ -116,6 +155,7 @@ class PostgresSessions:
             ai_provider_config=row.ai_provider_config or {},
             avc_instance=row.avc_instance,
             voice_agent=row.voice_agent,
+            owner=row.owner,
             created_at=row.created_at,
             updated_at=row.updated_at,
             version=row.version,
@@ -127,23 +167,31 @@ def place_of_phone(session_id: UUID) -> str:
     return f"{PHONE}|{session_id}"
 
 
-async def hold_active(connection: AsyncConnection, session_id: UUID) -> None:
-    """Keep the session from ending until this transaction is over.
+def seen_by(access: Access) -> ColumnElement[bool]:
+    """The sessions that somebody may see."""
+    if access.everything:
+        return true()
+    return and_(call_sessions.c.owner == access.owner, call_sessions.c.owner != "")
+
+
+async def hold_active(connection: AsyncConnection, session_id: UUID, access: Access) -> str:
+    """Keep the session from ending until this transaction is over; whose it is.
 
     Raises:
-        SessionNotFoundError: there is no such session.
+        SessionNotFoundError: there is no such session, or it is another's.
         SessionEndedError: it has ended.
     """
     statement = (
-        select(call_sessions.c.status)
+        select(call_sessions.c.status, call_sessions.c.owner)
         .where(call_sessions.c.session_id == session_id)
         .with_for_update(read=True)
     )
     row = (await connection.execute(statement)).first()
-    if row is None:
+    if row is None or not access.covers(row.owner):
         raise SessionNotFoundError
     if row.status != SessionStatus.ACTIVE:
         raise SessionEndedError
+    return str(row.owner)
 
 
 def _by_id(session_id: UUID) -> Any:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     Index,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -26,6 +27,7 @@ metadata: Final = MetaData()
 PARENT: Final = "call_sessions.session_id"
 PHONE_LENGTH: Final = 20
 CUSTOMER_LENGTH: Final = 52
+OWNER_LENGTH: Final = 400
 
 
 def _moment(name: str, *, nullable: bool = False, default: bool = True) -> Column[object]:
@@ -54,12 +56,14 @@ call_sessions: Final = Table(
     Column("avc_instance", String(253), nullable=False, server_default=""),
     Column("voice_agent", String(253), nullable=False, server_default=""),
     Column("version", BigInteger, nullable=False, server_default=text("1")),
+    Column("owner", String(OWNER_LENGTH), nullable=False, server_default=""),
     CheckConstraint(
         "status IN ('ACTIVE', 'COMPLETED', 'FAILED', 'INTERRUPTED')", name="call_sessions_status"
     ),
     Index("idx_call_sessions_status", "status"),
     Index("idx_call_sessions_start_time", "call_start_time"),
     Index("idx_call_sessions_sip_call_id", "sip_call_id"),
+    Index("idx_call_sessions_caller", "caller_phone", "call_start_time"),
     postgresql_partition_by="RANGE (session_id)",
 )
 
@@ -96,12 +100,18 @@ banking_transactions: Final = Table(
     Column("response_data", JSONB(none_as_null=True)),
     _moment("created_at"),
     Column("customer_id_sealed", JSONB(none_as_null=True)),
+    Column("request_digest", LargeBinary),
     CheckConstraint(
         "authentication_status IN ('PENDING', 'VERIFIED', 'FAILED')",
         name="banking_transactions_authentication_status",
     ),
     Index("idx_banking_transactions_session_id", "session_id"),
     Index("idx_banking_transactions_customer_id", "customer_id"),
+    Index(
+        "idx_banking_transactions_request_digest",
+        "created_at",
+        postgresql_where=text("request_digest IS NOT NULL"),
+    ),
     postgresql_partition_by="RANGE (session_id)",
 )
 

@@ -3,12 +3,13 @@
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import ColumnElement, Row, Select, func, select, union_all, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from callfleet_agent.banking.record import BankingTransaction, ProofStatus, TransactionKind
 from callfleet_agent.banking.store import Admit
+from callfleet_agent.session.access import WhoAsks, upkeep
 from callfleet_agent.storage.database import Database
 from callfleet_agent.storage.sealing import Sealer
 from callfleet_agent.storage.sessions import hold_active
@@ -22,16 +23,17 @@ PLACE: Final = "banking_transactions"
 class PostgresTransactions:
     """TransactionReader and TransactionWriter on PostgreSQL."""
 
-    def __init__(self, database: Database, sealer: Sealer) -> None:
+    def __init__(self, database: Database, sealer: Sealer, asks: WhoAsks = upkeep) -> None:
         self._database = database
         self._sealer = sealer
+        self._asks = asks
 
     async def begin(
         self, offered: BankingTransaction, admit: Admit | None = None
     ) -> tuple[BankingTransaction, bool]:
         """Record it unless its id is there; with `admit` one at a time for each customer."""
         async with self._database.transaction() as connection:
-            await hold_active(connection, offered.session_id)
+            await hold_active(connection, offered.session_id, self._asks())
             if admit is not None:
                 customer = self._fingerprint(offered.customer_id)
                 await connection.execute(
@@ -83,19 +85,15 @@ class PostgresTransactions:
     async def _authentications(
         self, connection: AsyncConnection, customer_id: str
     ) -> tuple[BankingTransaction, ...]:
-        statement = (
-            select(*_COLUMNS)
-            .where(
-                banking_transactions.c.customer_id == self._fingerprint(customer_id),
-                banking_transactions.c.transaction_type == TransactionKind.AUTHENTICATION,
-            )
-            .order_by(
-                banking_transactions.c.created_at.desc(), banking_transactions.c.transaction_id
-            )
-            .limit(_REMEMBERED)
-        )
-        rows = (await connection.execute(statement)).all()
-        return tuple(self._transaction(row) for row in reversed(rows))
+        # Each sort has room of its own: proofs that are never answered push no wrong one out. One
+        # statement, so that one that is being answered is in one of them.
+        fingerprint = self._fingerprint(customer_id)
+        answer = banking_transactions.c.response_data
+        both = union_all(
+            _newest(fingerprint, answer.is_not(None)), _newest(fingerprint, answer.is_(None))
+        ).subquery()
+        rows = (await connection.execute(select(both).order_by(both.c.created_at))).all()
+        return tuple(self._transaction(row) for row in rows)
 
     async def proof_of_session(self, session_id: UUID) -> BankingTransaction | None:
         """The newest answered authentication of a session that goes on."""
@@ -112,7 +110,7 @@ class PostgresTransactions:
             .limit(1)
         )
         async with self._database.transaction() as connection:
-            await hold_active(connection, session_id)
+            await hold_active(connection, session_id, self._asks())
             row = (await connection.execute(statement)).first()
         return None if row is None else self._transaction(row)
 
@@ -134,6 +132,7 @@ class PostgresTransactions:
             "query_parameters": sealed(dict(transaction.query_parameters), "query_parameters"),
             "response_data": None if response is None else sealed(dict(response), "response_data"),
             "created_at": transaction.created_at,
+            "request_digest": transaction.digest or None,
         }
 
     def _transaction(self, row: Row[Any]) -> BankingTransaction:
@@ -150,6 +149,7 @@ class PostgresTransactions:
             created_at=row.created_at,
             query_parameters=opened(row.query_parameters, "query_parameters"),
             response_data=None if response is None else opened(response, "response_data"),
+            digest=bytes(row.request_digest or b""),
         )
 
 
@@ -163,3 +163,17 @@ def _by_id(transaction: BankingTransaction) -> Any:
         banking_transactions.c.transaction_id == transaction.transaction_id,
         banking_transactions.c.session_id == transaction.session_id,
     )
+
+
+def _newest(customer: str, sort: ColumnElement[bool]) -> Select[Any]:
+    found = (
+        select(*_COLUMNS)
+        .where(
+            banking_transactions.c.customer_id == customer,
+            banking_transactions.c.transaction_type == TransactionKind.AUTHENTICATION,
+            sort,
+        )
+        .order_by(banking_transactions.c.created_at.desc(), banking_transactions.c.transaction_id)
+        .limit(_REMEMBERED)
+    )
+    return select(found.subquery())

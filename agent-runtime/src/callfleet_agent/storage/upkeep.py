@@ -4,7 +4,7 @@ Each is safe to run at any moment, by several at once, and again after a crash.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -13,8 +13,10 @@ from sqlalchemy import Column, Table, and_, delete, func, or_, select, text, upd
 from sqlalchemy.exc import DBAPIError
 
 from callfleet_agent.storage import contexts, sessions, transactions
+from callfleet_agent.storage.audit_months import adopt_strays, create_audit_month
 from callfleet_agent.storage.database import Database
 from callfleet_agent.storage.partitions import (
+    MIGRATION_LOCK,
     MONTHS_AHEAD,
     Month,
     create_month,
@@ -29,17 +31,19 @@ from callfleet_agent.storage.tables import (
     conversation_contexts,
 )
 
-_LOCK: Final = 0x63616C6D
 _BATCH: Final = 500
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long calls are kept after their start, contexts after their time is over."""
+    """How long calls are kept after their start, contexts after their time is over (longer than any
+    call lasts; a Redis copy is gone by then), and digests of proofs after the proof: what comes
+    again so late is refused."""
 
     calls: timedelta = timedelta(days=395)
     contexts: timedelta = timedelta(days=1)
+    proofs: timedelta = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +58,33 @@ class Deleted:
 async def make_partitions(database: Database, now: datetime) -> int:
     """Make this month's partitions and the next ones; how many months could not be made because
     the default partition holds calls of theirs (they stay there, and are kept as well)."""
+    await adopt_strays(database)
     missed = 0
     for month in months_from(Month.of(now), MONTHS_AHEAD + 1):
-        try:
-            async with database.transaction() as connection:
-                await connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-                for statement in create_month(month):
-                    await connection.execute(text(statement))
-        except DBAPIError:
-            missed += 1
-            _log.warning(
-                "a month's partitions cannot be made",
-                extra={"month": f"{month.year}-{month.month:02}"},
-            )
+        for statements in (create_month(month), create_audit_month(month)):
+            try:
+                await _carry_out(database, statements)
+            except DBAPIError:
+                missed += 1
+                _log.warning(
+                    "a month's partitions cannot be made",
+                    extra={"month": f"{month.year}-{month.month:02}"},
+                )
     return missed
+
+
+async def _carry_out(database: Database, statements: Iterable[str]) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+        for statement in statements:
+            await connection.execute(text(statement))
 
 
 async def apply_retention(database: Database, retention: Retention, now: datetime) -> Deleted:
     """Delete what the policy no longer keeps: whole months where all is old, rows elsewhere."""
     before = now - retention.calls
     async with database.transaction() as connection:
-        await connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+        await connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
         months = 0
         for month in await _months(connection):
             if month.next.start <= before and await _is_old(connection, month, before):
@@ -84,6 +94,7 @@ async def apply_retention(database: Database, retention: Retention, now: datetim
     calls = await _delete_rows(database, call_sessions, call_sessions.c.call_start_time < before)
     over = conversation_contexts.c.expires_at < now - retention.contexts
     forgotten = await _delete_rows(database, conversation_contexts, over)
+    await _forget_digests(database, now - retention.proofs)
     return Deleted(months, calls, forgotten)
 
 
@@ -114,6 +125,17 @@ async def _delete_rows(database: Database, table: Table, which: Any) -> int:
         deleted += result.rowcount
         if result.rowcount < _BATCH:
             return deleted
+
+
+async def _forget_digests(database: Database, before: datetime) -> None:
+    digest = banking_transactions.c.request_digest
+    statement = (
+        update(banking_transactions)
+        .where(digest.is_not(None), banking_transactions.c.created_at < before)
+        .values(request_digest=None)
+    )
+    async with database.transaction() as connection:
+        await connection.execute(statement)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import time
 from collections import deque
 from collections.abc import Callable
@@ -10,8 +11,10 @@ from functools import partial
 from typing import Final, Self, cast
 
 from callfleet_agent.rtp import Address
+from callfleet_agent.transport import udp_socket
 
 QUARANTINE_S: Final = 2.0
+_PASSED_OVER: Final = frozenset({errno.EADDRINUSE, errno.EACCES})
 
 OnDatagram = Callable[[bytes, Address], None]
 
@@ -104,13 +107,15 @@ class RtpEndpoint:
     @classmethod
     async def open(cls, host: str, ports: PortRange) -> Self:
         """Binds a pair on `host`; a pair that another process holds is passed over. Raises
-        NoPortsFree when none can be bound."""
+        NoPortsFree when none can be bound; its cause says why where no other pair would help."""
         for _ in range(ports.free):
             endpoint = cls(host, ports.acquire(), ports)
             try:
                 await endpoint._bind()
-            except OSError:
+            except OSError as error:
                 endpoint.close()
+                if error.errno not in _PASSED_OVER:
+                    raise NoPortsFree from error
             else:
                 return endpoint
         raise NoPortsFree
@@ -141,8 +146,8 @@ class RtpEndpoint:
     async def _bind(self) -> None:
         loop = asyncio.get_running_loop()
         for offset, socket in enumerate((self._rtp, self._rtcp)):
-            address = (self.host, self.port + offset)
-            await loop.create_datagram_endpoint(partial(_itself, socket), local_addr=address)
+            bound = udp_socket.bound(self.host, self.port + offset)
+            await loop.create_datagram_endpoint(partial(_itself, socket), sock=bound)
 
 
 def _itself(socket: _Socket) -> _Socket:

@@ -9,6 +9,7 @@ from typing import Any, cast
 from callfleet_agent.sip.errors import RemoteProtocolError
 from callfleet_agent.sip.framing import StreamFramer
 from callfleet_agent.sip.settings import Peer
+from callfleet_agent.time_limit import at_most
 from callfleet_agent.transport.sip_settings import SipEndpointSettings
 
 logger = logging.getLogger(__name__)
@@ -128,7 +129,7 @@ class Connections:
 
     async def _connect(self, address: Address) -> None:
         try:
-            async with asyncio.timeout(self.settings.connect_timeout_s):
+            async with at_most(self.settings.connect_timeout_s):
                 _, connection = await self._loop.create_connection(self._new, *address)
         except (OSError, TimeoutError):
             logger.info("SIP connection failed")

@@ -13,8 +13,11 @@ from callfleet_agent.sip.core import Outgoing
 from callfleet_agent.sip.events import Event
 from callfleet_agent.sip.settings import Peer
 from callfleet_agent.sip.user_agent import UserAgent
+from callfleet_agent.time_limit import at_most
+from callfleet_agent.transport import udp_socket
 from callfleet_agent.transport.sip_connections import Connections
 from callfleet_agent.transport.sip_settings import SipEndpointSettings
+from callfleet_agent.transport.unreadable import UnreadableLog
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +61,7 @@ class SipEndpoint:
         self._timer_at: float | None = None
         self._flushing = False
         self._closed = False
+        self._unreadable = UnreadableLog()
         self._idle = asyncio.Event()
 
     @classmethod
@@ -113,7 +117,7 @@ class SipEndpoint:
         host, self.port = self.settings.host, self.settings.port
         if self.settings.udp:
             transport, _ = await self._loop.create_datagram_endpoint(
-                lambda: _Datagrams(self._received), local_addr=(host, self.port)
+                lambda: _Datagrams(self._received), sock=udp_socket.bound(host, self.port)
             )
             self._udp = transport
             bound = transport.get_extra_info("socket")
@@ -137,7 +141,9 @@ class SipEndpoint:
     # In
 
     def _received(self, data: bytes, source: Peer) -> None:
-        self.user_agent.receive(data, source, now=self._loop.time())
+        now = self._loop.time()
+        self.user_agent.receive(data, source, now=now)
+        self._unreadable.tell(self.user_agent.unanswered, source.transport, now)
         self.flush()
 
     def _failed(self, destination: Peer) -> None:
@@ -235,7 +241,7 @@ class SipEndpoint:
         self.flush()
         if linger_s > 0:
             with suppress(TimeoutError):
-                async with asyncio.timeout(linger_s):
+                async with at_most(linger_s):
                     await self._idle.wait()
         self._closed = True
         self._set_timer()

@@ -1,7 +1,8 @@
 """One clock of 20 ms for all calls of a process, in four groups 5 ms apart.
 
 The grid is fixed when the ticker starts, so nothing drifts. After a stall each call gets one tick
-that says how many were skipped, never a burst.
+that says how many were skipped, never a burst. A group without calls sleeps: waking up 50 times a
+second for nothing costs half a percent of a core.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import inf
+from math import ceil, inf
 
 from callfleet_agent.transport.failure import described
 
@@ -102,6 +103,8 @@ class Ticker:
         group = min(self._groups, key=lambda group: len(group.members))
         handle = TickHandle(group, on_tick)
         group.members[handle] = None
+        if self._loop is not None and group.timer is None:
+            self._wake(self._loop, group)
         return handle
 
     def start(self) -> None:
@@ -112,7 +115,8 @@ class Ticker:
         origin = self._clock()
         for number, group in enumerate(self._groups):
             group.next_due = origin + self._period * (1 + number / len(self._groups))
-            self._arm(self._loop, group)
+            if group.members:
+                self._arm(self._loop, group)
 
     async def stop(self) -> None:
         """No tick comes after this. The members stay, and tick again after another start."""
@@ -121,6 +125,12 @@ class Ticker:
                 group.timer.cancel()
                 group.timer = None
         self._loop = None
+
+    def _wake(self, loop: asyncio.AbstractEventLoop, group: _Group) -> None:
+        """Goes on at the next place of the grid: nobody missed those that went by."""
+        slept = max(0.0, self._clock() - group.next_due)
+        group.next_due += self._period * ceil(slept / self._period)
+        self._arm(loop, group)
 
     def _arm(self, loop: asyncio.AbstractEventLoop, group: _Group) -> None:
         delay = max(0.0, group.next_due - self._clock())
@@ -136,7 +146,10 @@ class Ticker:
         for member in tuple(group.members):
             if member in group.members:
                 self._tick(member, skipped)
-        if group.timer is not None:
+        if group.timer is None:  # stopped by a member
+            return
+        group.timer = None
+        if group.members:
             self._arm(loop, group)
 
     def _tick(self, member: TickHandle, skipped: int) -> None:

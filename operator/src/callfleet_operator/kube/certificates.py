@@ -1,134 +1,24 @@
-"""The internal CA and the leaf certificates that it signs (ECDSA P-256, X.509).
+"""What the internal CA signs for pods: Secrets with a certificate, its key, and the CAs to trust.
 
-What time it is comes in. Every CA carries the key usage extension, because Python 3.13
-refuses one without. An identity is a URI SAN (what programs check) and a DNS SAN with the same
-meaning (what TLS libraries check by themselves).
+What time it is comes in. Annotations tell what is inside, so that nobody has to read it.
 """
 
 import base64
-import hashlib
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-
+from callfleet_operator.identity.authority import Authority
+from callfleet_operator.identity.certificates import KeyPair, make_leaf
+from callfleet_operator.identity.lifetimes import Lifetimes
+from callfleet_operator.identity.names import OPERATOR, Subject
 from callfleet_operator.ports.clock import Clock
-from callfleet_operator.ports.kinds import Manifest
+from callfleet_operator.ports.kinds import SECRET, Kind, Manifest
 
-CA_LIFE_S = 10 * 365 * 86400.0
-LEAF_LIFE_S = 90 * 86400.0
-# A clock that is behind ours must not take a new certificate for one of the future.
-_BACKDATED_S = 300.0
-FINGERPRINT = "callfleet.io/ca-fingerprint"
-NOT_AFTER = "callfleet.io/not-after"
-MANAGED_BY = "app.kubernetes.io/managed-by"
-OPERATOR_IDENTITY = "spiffe://callfleet.io/operator"
-OPERATOR_HOST = "operator.callfleet.internal"
-
-
-@dataclass(frozen=True)
-class KeyPair:
-    """A certificate and its key, PEM."""
-
-    certificate: bytes
-    key: bytes
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 of the certificate, hexadecimal."""
-        parsed = x509.load_pem_x509_certificate(self.certificate)
-        return hashlib.sha256(parsed.public_bytes(serialization.Encoding.DER)).hexdigest()
-
-    @property
-    def not_after(self) -> float:
-        """Unix time in seconds at which the certificate ends."""
-        return x509.load_pem_x509_certificate(self.certificate).not_valid_after_utc.timestamp()
-
-
-def agent_identity(namespace: str, agent: str) -> str:
-    return f"spiffe://callfleet.io/ns/{namespace}/voiceagent/{agent}"
-
-
-def agent_host(namespace: str, agent: str) -> str:
-    """The DNS SAN of an agent's pods. It is never resolved: it names who must answer."""
-    return f"{agent}.{namespace}.voiceagent.callfleet.internal"
-
-
-def make_ca(installation: str, now: float) -> KeyPair:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{installation} internal CA")])
-    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-    builder = (
-        _builder(name, name, now, CA_LIFE_S)
-        .public_key(key.public_key())
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(ca=True), critical=True)
-        .add_extension(identifier, critical=False)
-    )
-    return _pair(builder.sign(key, hashes.SHA256()), key)
-
-
-def make_leaf(ca: KeyPair, identity: str, host: str, now: float) -> KeyPair:
-    """A certificate for both ends of TLS, never valid beyond its CA."""
-    authority = x509.load_pem_x509_certificate(ca.certificate)
-    signer = serialization.load_pem_private_key(ca.key, None)
-    assert isinstance(signer, ec.EllipticCurvePrivateKey)  # noqa: S101 - make_ca made it
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host[:64])])
-    life = min(LEAF_LIFE_S, authority.not_valid_after_utc.timestamp() - now)
-    both = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-    names = [x509.DNSName(host), x509.UniformResourceIdentifier(identity)]
-    issuer_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
-    builder = (
-        _builder(name, authority.subject, now, life)
-        .public_key(key.public_key())
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(ca=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage(both), critical=False)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(issuer_key, critical=False)
-    )
-    return _pair(builder.sign(signer, hashes.SHA256()), key)
-
-
-@dataclass(frozen=True)
-class Authority:
-    """The CA that signs, and what is trusted: during a change of CA the former one as well."""
-
-    ca: KeyPair
-    bundle: bytes
-
-    def ends_soon(self, now: float) -> bool:
-        return self.ca.not_after - now < CA_LIFE_S / 10
-
-    def renewed(self, installation: str, now: float) -> "Authority":
-        """A new CA; the one that ends is trusted on, for leaves that it signed."""
-        ca = make_ca(installation, now)
-        return Authority(ca, ca.certificate + self.ca.certificate)
-
-    def secret(self, namespace: str, name: str) -> Manifest:
-        data = {"tls.crt": self.ca.certificate, "tls.key": self.ca.key, "ca.crt": self.bundle}
-        return _secret(namespace, name, data, self.ca)
-
-
-def read_authority(secret: Manifest) -> Authority:
-    """The CA of a Secret. ValueError when it is damaged or its halves do not belong together."""
-    data = secret.get("data") or {}
-    try:
-        pair = KeyPair(base64.b64decode(data["tls.crt"]), base64.b64decode(data["tls.key"]))
-        bundle = base64.b64decode(data.get("ca.crt") or data["tls.crt"])
-        certificate = x509.load_pem_x509_certificate(pair.certificate)
-        key = serialization.load_pem_private_key(pair.key, None)
-    except (KeyError, ValueError, TypeError) as error:
-        raise ValueError("the CA's Secret has no readable tls.crt and tls.key") from error
-    if key.public_key() != certificate.public_key():
-        raise ValueError("the CA's key does not belong to its certificate")
-    return Authority(pair, bundle)
+FINGERPRINT: Final = "callfleet.io/ca-fingerprint"
+TRUST: Final = "callfleet.io/trust"
+NOT_AFTER: Final = "callfleet.io/not-after"
+MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 
 
 @dataclass
@@ -137,28 +27,44 @@ class Issuer:
 
     authority: Authority
     clock: Clock
+    lifetimes: Lifetimes = field(default_factory=Lifetimes)
 
-    def issue(self, namespace: str, agent: str, live: Manifest | None) -> Manifest | None:
+    @property
+    def kind(self) -> Kind:
+        return SECRET
+
+    def issue(
+        self, namespace: str, name: str, subject: Subject, live: Manifest | None
+    ) -> Manifest | None:
         if live is not None and self._good(live):
             return None
-        identity, host = agent_identity(namespace, agent), agent_host(namespace, agent)
-        leaf = make_leaf(self.authority.ca, identity, host, self.clock.wall())
+        authority = self.authority
+        leaf = make_leaf(authority.ca, subject, self.clock.wall(), self.lifetimes.leaf_s)
         data = {
             "tls.crt": leaf.certificate,
             "tls.key": leaf.key,
-            "ca.crt": self.authority.bundle,
+            "ca.crt": authority.bundle,
         }
-        return _secret(namespace, f"{agent}-tls", data, self.authority.ca, leaf.not_after)
+        notes = {
+            FINGERPRINT: authority.ca.fingerprint,
+            TRUST: authority.trust,
+            NOT_AFTER: rfc3339(leaf.not_after),
+        }
+        return secret(namespace, name, data, notes)
 
     def _good(self, live: Manifest) -> bool:
         annotations = live["metadata"].get("annotations") or {}
         if annotations.get(FINGERPRINT) != self.authority.ca.fingerprint:
             return False
-        try:
-            ends = datetime.fromisoformat(annotations[NOT_AFTER]).timestamp()
-        except (KeyError, ValueError):
-            return False
-        return ends - self.clock.wall() > LEAF_LIFE_S / 3
+        return annotations.get(TRUST) == self.authority.trust and not self.due(ends_at(annotations))
+
+    def due(self, ends: float | None) -> bool:
+        """Whether a leaf has a third of its life left at most, and a new one would live longer."""
+        if ends is None:
+            return True
+        now = self.clock.wall()
+        longest = min(now + self.lifetimes.leaf_s, self.authority.ca.not_after)
+        return ends - now <= self.lifetimes.leaf_s / 3 and longest > ends + 1
 
 
 @dataclass
@@ -169,20 +75,34 @@ class OperatorLeaf:
     _pair: KeyPair | None = None
     _signer: str = ""
 
+    @property
+    def trusted(self) -> bytes:
+        return self.issuer.authority.bundle
+
     def current(self) -> KeyPair:
-        now = self.issuer.clock.wall()
-        ca = self.issuer.authority.ca
-        fresh = self._pair is not None and self._pair.not_after - now > LEAF_LIFE_S / 3
-        if self._pair is None or not fresh or self._signer != ca.fingerprint:
-            self._pair = make_leaf(ca, OPERATOR_IDENTITY, OPERATOR_HOST, now)
+        issuer = self.issuer
+        ca, ends = issuer.authority.ca, self._pair.not_after if self._pair else None
+        if self._pair is None or self._signer != ca.fingerprint or issuer.due(ends):
+            self._pair = make_leaf(ca, OPERATOR, issuer.clock.wall(), issuer.lifetimes.leaf_s)
             self._signer = ca.fingerprint
         return self._pair
 
 
-def _secret(
-    namespace: str, name: str, data: dict[str, bytes], ca: KeyPair, not_after: float | None = None
+def rfc3339(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+
+
+def ends_at(annotations: Manifest) -> float | None:
+    """The Unix time that an annotation tells; None when it tells none."""
+    try:
+        return datetime.fromisoformat(annotations[NOT_AFTER]).timestamp()
+    except (KeyError, ValueError):
+        return None
+
+
+def secret(
+    namespace: str, name: str, data: dict[str, bytes], annotations: dict[str, str]
 ) -> Manifest:
-    ends = datetime.fromtimestamp(not_after or ca.not_after, UTC).isoformat(timespec="seconds")
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -190,48 +110,8 @@ def _secret(
             "namespace": namespace,
             "name": name,
             "labels": {MANAGED_BY: "callfleet-operator"},
-            "annotations": {FINGERPRINT: ca.fingerprint, NOT_AFTER: ends},
+            "annotations": annotations,
         },
         "type": "Opaque",
         "data": {key: base64.b64encode(value).decode() for key, value in data.items()},
     }
-
-
-def _builder(
-    subject: x509.Name, issuer: x509.Name, now: float, life_s: float
-) -> x509.CertificateBuilder:
-    start = datetime.fromtimestamp(int(now - _BACKDATED_S), UTC)
-    end = datetime.fromtimestamp(int(now), UTC) + timedelta(seconds=int(life_s))
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(start)
-        .not_valid_after(end)
-    )
-
-
-def _usage(*, ca: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=True,
-        key_cert_sign=ca,
-        crl_sign=ca,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _pair(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> KeyPair:
-    return KeyPair(
-        certificate.public_bytes(serialization.Encoding.PEM),
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        ),
-    )

@@ -2,8 +2,19 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Final
 
 from aiohttp import web
+
+# For a browser that is led to one of these pages. No Strict-Transport-Security: it must not be sent
+# over plain HTTP (RFC 6797, 7.2), and these pages stay inside the cluster.
+SAFE_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Server": "callfleet",
+}
 
 
 @asynccontextmanager
@@ -30,6 +41,7 @@ async def serving(
     app.add_routes(
         [web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", show)]
     )
+    app.on_response_prepare.append(_be_safe)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:
@@ -39,3 +51,7 @@ async def serving(
         yield int(min(runner.addresses, key=len)[1])
     finally:
         await runner.cleanup()
+
+
+async def _be_safe(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(SAFE_HEADERS)

@@ -1,16 +1,29 @@
-"""Asks engines: external ones for their models, which costs nothing, our pods for figures."""
+"""Asks engines: external ones for their models or their health, which costs nothing, our pods for
+figures.
+"""
 
+import ssl
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
+import grpc
+import grpc.aio
 
 from callfleet_operator.model import Engine, ProviderPool
+from callfleet_operator.model.engines import OURS
 from callfleet_operator.ports.probe import Figures, ProbeOutcome, Progress
 
 _TIMEOUT = aiohttp.ClientTimeout(total=5)
 _POD_TIMEOUT = aiohttp.ClientTimeout(total=2)
 _LARGEST = 64 * 1024
-_PATHS = {Engine.ELEVENLABS: "/v1/models", Engine.PIPER: "/"}
+_NO_CA = "the Secret of spec.external.caSecretName holds no CA in ca.crt; put one in, as PEM"
+_NOT_VERIFIED = (
+    "the engine's certificate is not of a known CA; name its CA in spec.external.caSecretName"
+)
+_PATHS = {Engine.ELEVENLABS: "/v1/models"}
+# grpc.health.v1: an empty HealthCheckRequest; HealthCheckResponse with status 1.
+_HEALTH, _SERVING = "/grpc.health.v1.Health/Check", b"\x08\x01"
 
 
 class HttpProbe:
@@ -22,22 +35,36 @@ class HttpProbe:
     async def close(self) -> None:
         await self._session.close()
 
-    async def probe(self, pool: ProviderPool, key: str | None) -> ProbeOutcome:
-        external = pool.spec.external
+    async def probe(
+        self, pool: ProviderPool, key: str | None, ca: str | None = None
+    ) -> ProbeOutcome:
+        external, engine = pool.spec.external, pool.spec.engine
         if external is None:
             return ProbeOutcome(ok=True, message="")
-        url = external.base_url.rstrip("/") + _PATHS.get(pool.spec.engine, "/models")
+        try:
+            context = _verified(ca) if external.base_url.startswith("https:") else None
+        except ssl.SSLError:
+            return ProbeOutcome(ok=False, message=_NO_CA)
+        if engine in OURS:
+            return await _health(external.base_url, ca)
+        url = external.base_url.rstrip("/") + _PATHS.get(engine, "/models")
+        return await self._asked(url, _headers(engine, key), context)
+
+    async def _asked(
+        self, url: str, headers: dict[str, str], context: ssl.SSLContext | None
+    ) -> ProbeOutcome:
         try:
             async with self._session.get(
-                url, headers=_headers(pool.spec.engine, key), allow_redirects=False
+                url, headers=headers, allow_redirects=False, ssl=context or True
             ) as response:
                 return _outcome(response.status)
         except TimeoutError:
-            return ProbeOutcome(ok=False, message="the engine did not answer within 5 s")
+            message = "the engine did not answer within 5 s"
+        except aiohttp.ClientConnectorCertificateError:
+            message = _NOT_VERIFIED
         except (aiohttp.ClientError, ValueError) as error:
-            return ProbeOutcome(
-                ok=False, message=f"the engine could not be reached ({type(error).__name__})"
-            )
+            message = f"the engine could not be reached ({type(error).__name__})"
+        return ProbeOutcome(ok=False, message=message)
 
     async def figures(self, address: str, port: int) -> Figures | None:
         """What a pod says is checked: it may run anybody's image."""
@@ -71,6 +98,39 @@ class HttpProbe:
         except (TimeoutError, aiohttp.ClientError, ValueError):
             return None
         return told if isinstance(told, dict) else None
+
+
+def _verified(ca: str | None) -> ssl.SSLContext:
+    """As agents do it: TLS 1.3, and this CA in the place of the system's. Raises SSLError."""
+    context = ssl.create_default_context(cadata=ca)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return context
+
+
+async def _health(base_url: str, ca: str | None) -> ProbeOutcome:
+    """Of a server that speaks our gRPC. One without the health service is one that answers."""
+    address = urlsplit(base_url)
+    secure = address.scheme == "https"
+    port = address.port or (443 if secure else 80)
+    host = f"[{address.hostname}]" if ":" in (address.hostname or "") else address.hostname
+    target = f"{host}:{port}"
+    channel = (
+        grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(ca.encode() if ca else None))
+        if secure
+        else grpc.aio.insecure_channel(target)
+    )
+    async with channel:
+        try:
+            told = await channel.unary_unary(_HEALTH, bytes, bytes)(b"", timeout=_TIMEOUT.total)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                return ProbeOutcome(ok=True, message="")
+            return ProbeOutcome(
+                ok=False, message=f"the engine could not be reached ({error.code().name})"
+            )
+    if told != _SERVING:
+        return ProbeOutcome(ok=False, message="the engine says that it is not serving")
+    return ProbeOutcome(ok=True, message="")
 
 
 def _number(value: Any) -> float | None:

@@ -10,11 +10,11 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
+from callfleet_operator.identity.names import agent_host
 from callfleet_operator.kopf_source.hints import run_kopf
 from callfleet_operator.kopf_source.supervisor import KopfSource
-from callfleet_operator.kube.authority import open_authority
 from callfleet_operator.kube.cache import CacheSet
-from callfleet_operator.kube.certificates import Issuer, OperatorLeaf, agent_host
+from callfleet_operator.kube.cert_manager import need_cert_manager
 from callfleet_operator.kube.client import KubeClient, Selection
 from callfleet_operator.kube.connection import Connection
 from callfleet_operator.kube.events import EventRecorder
@@ -25,9 +25,10 @@ from callfleet_operator.kube.reflector import Reflector, run_all
 from callfleet_operator.kube.watched import WATCHED
 from callfleet_operator.main import http, metrics
 from callfleet_operator.main.clock import SystemClock
+from callfleet_operator.main.identities import Identities
 from callfleet_operator.main.probe import HttpProbe
 from callfleet_operator.model import OperatorSettings
-from callfleet_operator.pods.dial import GrpcDialer, Identity
+from callfleet_operator.pods.dial import GrpcDialer
 from callfleet_operator.pods.link import PodStreams
 from callfleet_operator.ports.errors import KubeError, PortError
 from callfleet_operator.ports.kube import Change, Ref
@@ -37,7 +38,6 @@ from callfleet_operator.reconcile.core import Core, Outside
 
 _log = logging.getLogger(__name__)
 
-_AUTHORITY_S = 6 * 3600.0
 _HANDOVER_S = 15.0
 
 
@@ -132,13 +132,9 @@ class OperatorProcess:
 
     async def _work(self, epoch: int) -> None:
         writer = FencedWriter(self.client, self.lease, epoch)
-        authority = await open_authority(
-            self.client, self.settings.installation, self.settings.namespace, self.clock
-        )
-        issuer = Issuer(authority, self.clock)
-        leaf = OperatorLeaf(issuer)
+        identities = await self._identities()
         streams = PodStreams(
-            GrpcDialer(partial(_identity, leaf), agent_host),
+            GrpcDialer(identities.own, agent_host),
             self.clock,
             epoch,
             self._reported,
@@ -155,7 +151,8 @@ class OperatorProcess:
                 events=events,
                 proxies=self.proxies,
                 links=streams,
-                issuer=issuer,
+                issuer=identities.issuer,
+                tokens=identities.minter,
                 probe=self.probe,
                 settings=self.settings,
                 epoch=epoch,
@@ -165,26 +162,40 @@ class OperatorProcess:
             group.create_task(streams.run(), name="pods")
             group.create_task(events.run(), name="events")
             group.create_task(self._resync(self.core), name="resync")
-            group.create_task(self._keep_authority(issuer), name="authority")
+            group.create_task(self._keep_identities(self.core, identities), name="identities")
             group.create_task(self.core.run(), name="core")
 
     async def _resync(self, core: Core) -> None:
         """Every key from time to time: certificates are renewed, and what was missed is seen."""
         while True:
-            await self.clock.sleep(self.settings.resync_seconds * (0.9 + 0.2 * random.random()))
+            every_s = min(
+                self.settings.resync_seconds, self.settings.identities.lifetimes.renew_look_s
+            )
+            await self.clock.sleep(every_s * (0.9 + 0.2 * random.random()))
             core.resync()
 
-    async def _keep_authority(self, issuer: Issuer) -> None:
+    async def _identities(self) -> Identities:
+        """Raises KubeError, and ConfigurationError when the settings ask for what is not there."""
+        settings = self.settings.identities
+        made = Identities(self.settings, self.client, self.clock)
+        if settings.cert_manager is not None:
+            await need_cert_manager(self.client)
+        await made.refresh()
+        return made
+
+    async def _keep_identities(self, core: Core, identities: Identities) -> None:
+        """What changed is signed with, or told, from the next look at each agent on."""
         while True:
-            await self.clock.sleep(_AUTHORITY_S)
+            await self.clock.sleep(self.settings.identities.lifetimes.look_s)
             try:
-                issuer.authority = await open_authority(
-                    self.client, self.settings.installation, self.settings.namespace, self.clock
-                )
+                changed = await identities.refresh()
             except KubeError as error:
                 _log.warning(
-                    "the internal CA could not be looked at", extra={"reason": error.reason}
+                    "the identities could not be looked at", extra={"reason": error.reason}
                 )
+            else:
+                if changed:
+                    core.resync()
 
     def _changed(self, change: Change) -> None:
         if self.core is not None:
@@ -205,11 +216,6 @@ def _leaves(group: BaseExceptionGroup[PortError]) -> Iterator[BaseException]:
             yield from _leaves(error)
         else:
             yield error
-
-
-def _identity(leaf: OperatorLeaf) -> Identity:
-    pair = leaf.current()
-    return Identity(pair.certificate, pair.key, leaf.issuer.authority.bundle)
 
 
 async def open_process(settings: OperatorSettings, connection: Connection) -> OperatorProcess:

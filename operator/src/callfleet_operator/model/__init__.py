@@ -11,6 +11,7 @@ from .errors import FieldProblem, ManifestError
 from .live import ChainMember, LiveProviders, load_live_providers
 from .load import load_provider_pool, load_voice_agent
 from .meta import Condition, ObjectMeta
+from .platform import CertManagerIssuer, IdentitySettings, PlatformSettings
 from .providerpool import (
     ProviderPool,
     ProviderPoolSpec,
@@ -32,17 +33,20 @@ from .voiceagent import (
 __all__ = [
     "API_VERSION",
     "AuthenticationMethod",
+    "CertManagerIssuer",
     "ChainMember",
     "Codec",
     "Condition",
     "Engine",
     "FieldProblem",
     "Hosting",
+    "IdentitySettings",
     "LiveProviders",
     "ManifestError",
     "Media",
     "ObjectMeta",
     "OperatorSettings",
+    "PlatformSettings",
     "ProviderPool",
     "ProviderPoolSpec",
     "ProviderPoolStatus",

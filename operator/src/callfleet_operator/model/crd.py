@@ -62,7 +62,7 @@ def provider_pools() -> Schema:
             _ready(),
             _column("Replicas", "integer", ".status.replicas", "Replicas that exist."),
             _column("Endpoint", "string", ".status.endpoint", "Where agents reach it."),
-            _column("Used by", "integer", ".status.usedBy", "VoiceAgents naming it.", wide=True),
+            _column("Users", "integer", ".status.usedBy", "VoiceAgents naming it."),
             _reason(),
             _age(),
         ],

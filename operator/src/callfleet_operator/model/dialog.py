@@ -13,6 +13,8 @@ class AuthenticationMethod(StrEnum):
 
     CARD_LAST_FOUR = "card-last-four"
     PIN = "pin"
+    DATE_OF_BIRTH = "date-of-birth"
+    ONE_TIME_CODE = "one-time-code"
 
 
 class Endpointing(Model):
@@ -46,9 +48,22 @@ class Authentication(Model):
 
     method: AuthenticationMethod = Field(
         default=AuthenticationMethod.CARD_LAST_FOUR,
-        description="card-last-four: the last four digits of the card. pin: a secret number.",
+        description=(
+            "card-last-four: the last four digits of the card. pin: a secret number. "
+            "date-of-birth: said, or keyed as eight digits, the day first with language en-GB and "
+            "the month first otherwise. one-time-code: a number of so many digits that the bank "
+            "sends to the customer's telephone during the call."
+        ),
     )
-    digits: Int = Field(default=4, ge=4, le=8, description="How many digits are asked for.")
+    digits: Int = Field(
+        default=4,
+        ge=4,
+        le=8,
+        description=(
+            "How many digits are asked for; with one-time-code as many as the bank's codes have, "
+            "often 6."
+        ),
+    )
     max_attempts: Int = Field(
         default=3, ge=1, le=10, description="Wrong tries after which the call is ended."
     )
@@ -59,6 +74,12 @@ class Authentication(Model):
             message="must be 4 with method: card-last-four; use method: pin for other lengths",
             field_path=".digits",
             holds=lambda a: a.method is not AuthenticationMethod.CARD_LAST_FOUR or a.digits == 4,
+        ),
+        Rule(
+            cel="self.method != 'date-of-birth' || self.digits == 4",
+            message="has no meaning with method: date-of-birth; leave it out",
+            field_path=".digits",
+            holds=lambda a: a.method is not AuthenticationMethod.DATE_OF_BIRTH or a.digits == 4,
         ),
     )
 

@@ -54,4 +54,5 @@ HOSTED = (Engine.OPENAI, Engine.ELEVENLABS)
 WITH_GPU = (Engine.VLLM, Engine.LLAMACPP, Engine.WHISPER)
 SPEAKING = tuple(engine for engine, stages in STAGES.items() if Stage.TTS in stages)
 OURS = (Engine.WHISPER, Engine.VOSK, Engine.PIPER)  # servers of our own image
+ACCOUNTS = (Engine.OPENAI, Engine.ELEVENLABS)  # services that send a bill
 PUBLIC = (Engine.VLLM, Engine.LLAMACPP)  # servers of other projects' images

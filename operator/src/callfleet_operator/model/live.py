@@ -81,7 +81,8 @@ class ChainMember(Model):
         le=99,
         description=(
             "Ask the next provider too when the first byte takes longer than this percentile of "
-            "former answers; 0: never."
+            "former answers, or when an answer stalls in its middle; 99: only when it takes twice "
+            "as long as the slowest of a hundred; 0: never."
         ),
     )
     budget: Budget | None = Field(default=None, description="Budget; absent: none.")

@@ -4,6 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from .modeluri import URI_RULES
 from .schema import DnsSubdomain, Int, Model, Quantity, Rule
 
 
@@ -30,14 +31,11 @@ class InferenceModel(Model):
         default=None,
         min_length=5,
         max_length=1024,
-        pattern=(
-            r"^((hf|oci)://[A-Za-z0-9][^\s@]*(@[A-Za-z0-9._:-]+)?"
-            r"|(s3|pvc|https)://[A-Za-z0-9][^\s@]*|file:///[^\s@]+)$"
-        ),
         description=(
             "Where the model comes from: hf://owner/repository[/path][@revision], "
-            "s3://bucket/path, oci://image, pvc://claim/path, https://host/path, or file:///path "
-            "on the node, which the operator's settings must allow."
+            "s3://bucket/path, oci://registry/repository:tag, pvc://claim/path, "
+            "https://host/path, or file:///path on the node, which the operator's settings must "
+            "allow."
         ),
     )
     file: str | None = Field(
@@ -66,8 +64,10 @@ class InferenceModel(Model):
     credentials_secret_name: DnsSubdomain | None = Field(
         default=None,
         description=(
-            "Secret with what the source asks for: token (hf, https), or accessKeyId, "
-            "secretAccessKey, region and endpoint (s3)."
+            "Secret with what the source asks for: token (hf, https, oci), username and password, "
+            "or .dockerconfigjson (oci), or accessKeyId, secretAccessKey, region and endpoint "
+            "(s3). With it an image (oci) is unpacked; one that is mounted as a volume is pulled "
+            "with imagePullSecrets."
         ),
     )
     cache: ModelCache | None = Field(
@@ -104,20 +104,13 @@ class InferenceModel(Model):
             holds=lambda m: m.cache is None or m.uri is None or m.downloaded,
         ),
         Rule(
-            cel="!has(self.uri) || !self.uri.startsWith('hf://') || "
-            "self.uri.matches('^hf://[A-Za-z0-9._-]+/[A-Za-z0-9._-]+')",
-            message="must name owner and repository, hf://owner/repository",
-            field_path=".uri",
-            holds=lambda m: (
-                m.uri is None or not m.uri.startswith("hf://") or len(_parts(m.uri)) >= 2
-            ),
+            cel="!has(self.credentialsSecretName) || (has(self.uri) && "
+            "self.uri.matches('^(hf|s3|oci|https)://'))",
+            message="is for what is downloaded (hf, s3, oci, https); remove it",
+            field_path=".credentialsSecretName",
+            holds=lambda m: m.credentials_secret_name is None or m.downloaded,
         ),
-        Rule(
-            cel="!has(self.uri) || !self.uri.contains('..')",
-            message="must not contain two dots in a row",
-            field_path=".uri",
-            holds=lambda m: m.uri is None or ".." not in m.uri,
-        ),
+        *URI_RULES,
     )
 
     @property
@@ -134,7 +127,3 @@ class InferenceModel(Model):
         """Whether what the engine opens is one file with such an ending."""
         address = (self.uri or "").partition("@")[0]
         return address.endswith(endings) or (self.file or "").endswith(endings)
-
-
-def _parts(uri: str) -> list[str]:
-    return [part for part in uri.partition("://")[2].split("/") if part]

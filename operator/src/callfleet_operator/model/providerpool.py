@@ -94,7 +94,10 @@ class ProviderPoolSpec(Model):
         min_length=1,
         max_length=128,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$",
-        description="Voice of an engine that speaks; absent means the engine's default.",
+        description=(
+            "Voice of an engine that speaks; for elevenlabs the voice ID and not the name. Absent "
+            "means the engine's default."
+        ),
     )
     language: str | None = Field(
         default=None,

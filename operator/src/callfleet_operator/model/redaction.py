@@ -36,6 +36,20 @@ _DIGIT_WORDS: Final = (
     "ноль|один|два|три|четыре|пять|шесть|семь|восемь|девять|"
     "sıfır|bir|iki|üç|dört|beş|altı|yedi|sekiz|dokuz"
 )
+_TENS: Final = "twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
+_TEENS: Final = "ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen|hundred|thousand"
+_ORDINALS: Final = (
+    "first|second|third|fifth|eighth|ninth|twelfth|(?:four|six|seven|ten|eleven|thirteen|fourteen|"
+    "fifteen|sixteen|seventeen|eighteen|nineteen|twentie|thirtie)th"
+)
+_ENGLISH_MONTHS: Final = (
+    "january|february|march|april|may|june|july|august|september|october|november|december"
+)
+_COUNTED: Final = rf"(?:{_TENS}|{_TEENS}|one|two|three|four|five|six|seven|eight|nine|oh|zero)"
+_SPOKEN_DAY: Final = rf"(?:(?:{_TENS})[\s-]+)?(?:{_ORDINALS}|{_COUNTED})"
+_SPOKEN_YEAR: Final = (
+    rf"(?:(?:nineteen|twenty|two\s+thousand)(?:[\s-]+(?:and\s+)?{_COUNTED}){{0,3}}|\d{{4}})"
+)
 _HIDDEN_WORDS: Final = "pass(?:word|wd)?|token|secret|api[_-]?key|authorization|cookie|signature"
 _PROOF_WORDS: Final = (
     "pin|otp|tan|cvv|cvc|code|digits?|ending|card|karte|endziffern|ziffern|carte|chiffres|"
@@ -66,6 +80,9 @@ _TAKEN: Final = tuple(
         (rf"\b\d{{1,2}}\.?(?:st|nd|rd|th)?[\s-]+(?:de\s+|of\s+)?(?:{_MONTHS})\w*\.?,?[\s-]+"
          r"(?:de\s+)?\d{2,4}\b", DATE),
         (rf"\b(?:{_MONTHS})\w*\.?\s+\d{{1,2}}(?:st|nd|rd|th)?,?\s+\d{{4}}\b", DATE),
+        (rf"\b(?:the\s+)?{_SPOKEN_DAY}\s+(?:of\s+)?(?:{_ENGLISH_MONTHS}),?\s+{_SPOKEN_YEAR}\b",
+         DATE),
+        (rf"\b(?:{_ENGLISH_MONTHS})\s+(?:the\s+)?{_SPOKEN_DAY},?\s+{_SPOKEN_YEAR}\b", DATE),
         (r"\d{2,4}\s*[年년]\s*\d{1,2}\s*[月월]\s*\d{1,2}\s*[日일]", DATE),
         (r"(?<![\d./-])(?:\d{4}|\d{1,2})([./-])\d{1,2}\1(?:\d{4}|\d{1,2})(?![./-]?\d)", DATE),
         (rf"\b(?:{_DIGIT_WORDS})(?:[\s,-]+(?:{_DIGIT_WORDS})\b){{2,}}", NUMBER),

@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from .engines import Engine
 from .load import load
+from .platform import HostPort, IdentitySettings, PlatformSettings
 from .pod import NodeSelector, Tolerations
 from .providerpool import PoolResources
 from .schema import Bool, DnsLabel, DnsSubdomain, HttpUrl, Int, ListOf, Model, Rule
@@ -25,9 +26,6 @@ def _canonical_cidr(value: str) -> str:
 
 Cidr = Annotated[str, Field(max_length=64), AfterValidator(_canonical_cidr)]
 FilePath = Annotated[str, Field(min_length=2, max_length=512, pattern=r"^/[^\s]+$")]
-HostPort = Annotated[
-    str, Field(min_length=3, max_length=128, pattern=r"^[A-Za-z0-9.\[\]:-]+:[0-9]{1,5}$")
-]
 
 
 class ProxyService(Model):
@@ -188,6 +186,25 @@ class PoolSettings(Model):
         return next((profile for profile in self.profiles if profile.name == name), None)
 
 
+class EgressSettings(Model):
+    """Whom agents' pods may reach."""
+
+    restricted: Bool = Field(
+        default=True,
+        description=(
+            "Only DNS, the proxy, audio, and what manifests and settings name: services, bank, "
+            "providers, collector. False: anybody."
+        ),
+    )
+    cidrs: Annotated[tuple[Cidr, ...], Field(max_length=64)] = Field(
+        default=(),
+        description=(
+            "Networks of banks, providers and collectors that have other names than Services' of "
+            "the cluster; empty: anywhere, at their ports."
+        ),
+    )
+
+
 class OperatorSettings(Model):
     """Everything the operator is told when it starts."""
 
@@ -212,7 +229,10 @@ class OperatorSettings(Model):
         tuple[ProxySettings, ...], Field(max_length=32), ListOf("map", ("name",))
     ] = Field(default=(), description="The SIP proxies.")
     metrics_cidrs: Annotated[tuple[Cidr, ...], Field(max_length=64)] = Field(
-        default=(), description="Networks that may read pods' metrics, besides the cluster's pods."
+        default=(),
+        description=(
+            "Networks that may read metrics of agents' and pools' pods, besides the cluster's pods."
+        ),
     )
     traces_endpoint: HttpUrl | None = Field(
         default=None,
@@ -221,8 +241,17 @@ class OperatorSettings(Model):
             "http://collector.observability:4317. Not set: nothing is traced."
         ),
     )
+    agent_egress: EgressSettings = Field(
+        default_factory=EgressSettings, description="Whom agents' pods may reach."
+    )
     pools: PoolSettings = Field(
         default_factory=PoolSettings, description="How ProviderPools are run."
+    )
+    platform: PlatformSettings | None = Field(
+        default=None, description="The platform's services; absent: there are none."
+    )
+    identities: IdentitySettings = Field(
+        default_factory=IdentitySettings, description="Certificates and tokens."
     )
     lease: LeaseSettings = Field(default_factory=LeaseSettings, description="Leadership.")
     resync_seconds: Int = Field(

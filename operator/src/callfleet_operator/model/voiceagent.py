@@ -8,6 +8,7 @@ from pydantic import Field
 from .dialog import Dialog
 from .meta import Conditions, ObjectMeta, to_manifest
 from .pod import AgentPod
+from .scaling import REPLICAS_IN_ORDER
 from .schema import DnsLabel, DnsSubdomain, Float, HttpUrl, Int, ListOf, Model, Rule
 
 API_VERSION = "callfleet.io/v1alpha1"
@@ -176,18 +177,56 @@ class Providers(Model):
     vad: Vad = Field(default_factory=Vad, description="Detection of voice activity.")
 
 
+class BankOAuth(Model):
+    """Tokens for the bank by OAuth 2.0 client credentials."""
+
+    token_url: HttpUrl = Field(
+        description="URL of the authorization server's token endpoint, http or https."
+    )
+    scope: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=512,
+        pattern=r"^[!#-\[\]-~]+( [!#-\[\]-~]+)*$",
+        description="Scopes that are asked for, with a space between two; absent: none are named.",
+    )
+
+
 class Banking(Model):
     """Where the bank answers questions about customers and cards."""
 
-    url: HttpUrl = Field(
-        description="Base URL of the bank's API, http or https, without user or password."
+    url: HttpUrl | None = Field(
+        default=None,
+        description=(
+            "Base URL of the bank's API, http or https, without user or password. Absent: the "
+            "installation's banking service is asked. With a URL the agent's pods ask the bank "
+            "themselves: what they ask is then in no record, no audit log and no count of tries "
+            "over calls of this installation, and is the bank's to keep."
+        ),
     )
     timeout_seconds: Int = Field(
         default=5, ge=1, le=30, description="Time limit of one request, in seconds."
     )
     credentials_secret_name: DnsSubdomain | None = Field(
         default=None,
-        description="Secret whose key `token` is sent as bearer token; absent means none.",
+        description=(
+            "Secret whose key `token` is sent as bearer token, or with oauth whose keys `clientId` "
+            "and `clientSecret` get tokens; absent means none."
+        ),
+    )
+    oauth: BankOAuth | None = Field(
+        default=None,
+        description=(
+            "Tokens by OAuth 2.0 client credentials, with the keys of credentialsSecretName; with "
+            "certificateSecretName `clientSecret` may be left out there (RFC 8705)."
+        ),
+    )
+    certificate_secret_name: DnsSubdomain | None = Field(
+        default=None,
+        description=(
+            "Secret with `tls.crt` and `tls.key`, the certificate that is shown to the bank "
+            "(mutual TLS); absent means none."
+        ),
     )
     ca_secret_name: DnsSubdomain | None = Field(
         default=None,
@@ -196,10 +235,29 @@ class Banking(Model):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            cel="!has(self.caSecretName) || self.url.startsWith('https://')",
+            cel=("!has(self.caSecretName) || (has(self.url) && self.url.startsWith('https://'))"),
             message="is of use with https only; remove it or give an https url",
             field_path=".caSecretName",
-            holds=lambda b: b.ca_secret_name is None or b.url.startswith("https://"),
+            holds=lambda b: b.ca_secret_name is None or (b.url or "").startswith("https://"),
+        ),
+        Rule(
+            cel=(
+                "!has(self.certificateSecretName) || "
+                "(has(self.url) && self.url.startsWith('https://'))"
+            ),
+            message="is of use with https only; remove it or give an https url",
+            field_path=".certificateSecretName",
+            holds=lambda b: (
+                b.certificate_secret_name is None or (b.url or "").startswith("https://")
+            ),
+        ),
+        Rule(
+            cel="!has(self.oauth) || (has(self.url) && has(self.credentialsSecretName))",
+            message="needs a url and credentialsSecretName, whose keys get the tokens",
+            field_path=".oauth",
+            holds=lambda b: (
+                b.oauth is None or (b.url is not None and b.credentials_secret_name is not None)
+            ),
         ),
     )
 
@@ -243,14 +301,7 @@ class AgentScaling(Model):
         description="How long fewer pods must suffice before pods are drained, in seconds.",
     )
 
-    rules: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            cel="self.minReplicas <= self.maxReplicas",
-            message="must not be above maxReplicas; lower it or raise maxReplicas",
-            field_path=".minReplicas",
-            holds=lambda s: s.min_replicas <= s.max_replicas,
-        ),
-    )
+    rules: ClassVar[tuple[Rule, ...]] = (REPLICAS_IN_ORDER,)
 
 
 class VoiceAgentSpec(Model):
@@ -273,7 +324,7 @@ class VoiceAgentSpec(Model):
         default_factory=Providers,
         description="Speech recognition, language and synthesis, as ordered chains of pools.",
     )
-    banking: Banking = Field(description="Where the bank answers.")
+    banking: Banking = Field(default_factory=Banking, description="Where the bank answers.")
     rollout: Rollout = Field(default_factory=Rollout, description="How pods are replaced.")
     scaling: AgentScaling | None = Field(
         default=None, description="Scaling by calls; absent means that replicas stays as written."
@@ -317,8 +368,8 @@ class VoiceAgentStatus(Model):
     conditions: Conditions = Field(
         default=(),
         description=(
-            "Ready, Progressing, DispatcherSynced, ProvidersReady and NumbersAccepted, each with "
-            "a reason."
+            "Ready, Progressing, DispatcherSynced, ProvidersReady, NumbersAccepted and Audited, "
+            "each with a reason."
         ),
     )
 

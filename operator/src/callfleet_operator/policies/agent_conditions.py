@@ -41,6 +41,23 @@ def _proxy_not_found(view: AgentView) -> Answer:
     return "False", "ProxyNotFound", message
 
 
+def _bank_not_found(view: AgentView) -> Answer:
+    if view.bank_known:
+        return None
+    message = (
+        "spec.banking.url names no bank, and this installation has no banking service; give a URL, "
+        "or switch the platform's services on"
+    )
+    return "False", "BankNotFound", message
+
+
+def _bank_secret_missing(view: AgentView) -> Answer:
+    """Pods that run have theirs; others wait for it."""
+    if not view.bank_secret or len(view.ready_as_wanted) >= view.wanted:
+        return None
+    return "False", "BankSecretNotFound", view.bank_secret
+
+
 def _apply_failed(view: AgentView) -> Answer:
     return ("False", "ApplyFailed", view.apply_error) if view.apply_error else None
 
@@ -184,6 +201,28 @@ def _pools_ready(view: AgentView) -> Answer:
     return "True", "PoolsReady", f"{len(view.pools)} pools are ready"
 
 
+# --- Audited -----------------------------------------------------------------------------------
+
+
+def _no_bank(view: AgentView) -> Answer:
+    answer = _bank_not_found(view)
+    return ("Unknown", *answer[1:]) if answer is not None else None
+
+
+def _own_bank(view: AgentView) -> Answer:
+    if not view.own_bank:
+        return None
+    message = (
+        "spec.banking.url names a bank that the pods ask by themselves: these operations are not "
+        "in the audit log and in no record, and tries are not counted across calls; "
+    )
+    if view.bank_service:
+        advice = "remove spec.banking, and the platform's banking service asks the bank it knows"
+    else:
+        advice = "switch the platform's banking service on for this bank, and remove spec.banking"
+    return "False", "OwnBank", message + advice
+
+
 # --- Progressing -------------------------------------------------------------------------------
 
 
@@ -280,6 +319,11 @@ PROVIDERS: tuple[Check, ...] = (
     _chain_weakened,
     _pools_ready,
 )
+AUDITED: tuple[Check, ...] = (
+    _no_bank,
+    _own_bank,
+    _otherwise("BankingService", "every banking operation is in the audit log"),
+)
 PROGRESSING: tuple[Check, ...] = (
     _progress_deleting,
     _apply_failed,
@@ -293,9 +337,11 @@ READY: tuple[Check, ...] = (
     _deleting,
     _apply_failed,
     _proxy_not_found,
+    _bank_not_found,
     _needs(PROVIDERS, "ProvidersNotReady"),
     _needs(NUMBERS, "NumbersNotAccepted"),
     _scaled_to_zero,
+    _bank_secret_missing,
     _no_pod_ready,
     _revision_not_ready,
     _ready,
@@ -306,4 +352,5 @@ CONDITIONS: dict[str, tuple[Check, ...]] = {
     "DispatcherSynced": DISPATCHER,
     "ProvidersReady": PROVIDERS,
     "NumbersAccepted": NUMBERS,
+    "Audited": AUDITED,
 }

@@ -55,8 +55,16 @@ class AgentView:
     pools: tuple[PoolLink, ...] = ()
     deleting: bool = False
     proxy_known: bool = True
+    own_bank: bool = False  # pods ask it by themselves
+    bank_service: bool = True
+    bank_secret: str = ""  # what is missing of what the bank asks for
     guard_message: str = ""
     apply_error: str = ""
+
+    @property
+    def bank_known(self) -> bool:
+        """Whether there is a bank to ask."""
+        return self.own_bank or self.bank_service
 
     @property
     def existing(self) -> tuple[PodView, ...]:

@@ -9,13 +9,16 @@ from .pool_view import PoolView
 
 @dataclass(frozen=True)
 class Judgement:
-    """What Ready, Progressing and Degraded are, and why."""
+    """What Ready, Progressing and Degraded are, and why. With `beside` it is the fault there that
+    Progressing and Degraded tell of.
+    """
 
     reason: str
     message: str
     ready: Truth
     progressing: Truth = "False"
     degraded: Truth = "False"
+    beside: "Judgement | None" = None
 
 
 Check = Callable[[PoolView], Judgement | None]

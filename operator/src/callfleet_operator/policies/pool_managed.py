@@ -1,18 +1,21 @@
 """The verdict on a pool whose engine the operator runs: settings first, then pods."""
 
+from dataclasses import replace
+
+from callfleet_operator.model.engines import OURS
+
 from .conditions import Truth
-from .pool_judgement import Check, Judgement, fault
+from .model_cures import cure
+from .model_secret import missing_keys
+from .pool_judgement import Check, Judgement, fault, first
 from .pool_view import Loading, PoolPodView, PoolView
 
-# What a loader says, and what to do about it.
-LOADER_CURES = {
-    "NotFound": "correct spec.model.uri",
-    "NoAccess": "set spec.model.credentialsSecretName to a Secret that may read it",
-    "NoRoom": "raise spec.model.cache.size",
-    "Checksum": "correct spec.model.checksum, or find out who changed the model",
-    "Unreachable": "look at the network between the pod and the model's source",
-    "Unsupported": "name a model that this version can load",
-}
+# What the kubelet calls it, also of an image that is mounted.
+_NOT_PULLED = ("ErrImagePull", "ImagePullBackOff")
+_PULLING = (
+    "its events have the image; correct its name, or name the Secret of a private registry in "
+    "spec.imagePullSecrets"
+)
 
 
 def _no_image(view: PoolView) -> Judgement | None:
@@ -59,12 +62,23 @@ def _path_not_allowed(view: PoolView) -> Judgement | None:
 
 def _no_credentials(view: PoolView) -> Judgement | None:
     secret, model = view.managed.credentials, view.spec.model
-    if secret is None or model is None or secret.found:
+    if secret is None or model is None:
+        return None
+    name = model.credentials_secret_name
+    if not secret.found:
+        return fault(
+            "ModelSecretNotFound",
+            f"spec.model.credentialsSecretName names {name}, and there is no such Secret in this "
+            "namespace; create it",
+        )
+    missing = missing_keys(model.scheme, secret.keys)
+    if not missing:
         return None
     return fault(
-        "ModelSecretNotFound",
-        f"spec.model.credentialsSecretName names {model.credentials_secret_name}, and there is no "
-        "such Secret in this namespace; create it",
+        "ModelSecretKeyNotFound",
+        f"Secret {name} of spec.model.credentialsSecretName has no key {missing}, which "
+        f"{model.scheme}:// asks for; add it, or remove credentialsSecretName where anybody may "
+        "read the model",
     )
 
 
@@ -97,15 +111,16 @@ def _model_failed(view: PoolView) -> Judgement | None:
     pod = _first(view, Loading.FAILED)
     if pod is None:
         return None
-    reason = pod.reason if pod.reason in LOADER_CURES else "Failed"
-    cure = LOADER_CURES.get(reason, f"look at the log of container model of pod {pod.name}")
-    return fault(f"Model{reason}", f"{pod.message or 'the model could not be loaded'}; {cure}")
+    known = cure(pod.reason, view.spec)
+    reason = pod.reason if known is not None else "Failed"
+    todo = known or f"look at the log of container model of pod {pod.name}"
+    return fault(f"Model{reason}", f"{pod.message or 'the model could not be loaded'}; {todo}")
 
 
 def _no_gpu(view: PoolView) -> Judgement | None:
     resource = view.managed.gpu_resource
     starved = [pod for pod in view.managed.alive if f"Insufficient {resource}" in pod.unschedulable]
-    if not resource or not starved:
+    if not resource or not starved or _being_replaced(view):
         return None
     nodes = view.managed.gpu_nodes
     if nodes == 0:
@@ -119,10 +134,17 @@ def _no_gpu(view: PoolView) -> Judgement | None:
 
 
 def _unschedulable(view: PoolView) -> Judgement | None:
+    if _being_replaced(view):
+        return None
     for pod in view.managed.alive:
         if pod.unschedulable:
             return fault("Unschedulable", f"no node takes its pod: {pod.unschedulable[:300]}")
     return None
+
+
+def _being_replaced(view: PoolView) -> bool:
+    """A pod waits for the room of the one before it, which ends its requests first."""
+    return any(pod.leaving for pod in view.managed.pods)
 
 
 def _loading(view: PoolView) -> Judgement | None:
@@ -136,9 +158,15 @@ def _loading(view: PoolView) -> Judgement | None:
 def _broken(view: PoolView) -> Judgement | None:
     for pod in view.managed.alive:
         if pod.problem:
-            message = f"pod {pod.name} does not start ({pod.problem}); look at its events and log"
-            return fault("PodNotStarting", message)
+            why = f"{pod.problem}: {pod.said}" if pod.said and _ours(view) else pod.problem
+            todo = _PULLING if pod.problem in _NOT_PULLED else "look at its events and log"
+            return fault("PodNotStarting", f"pod {pod.name} does not start ({why}); {todo}")
     return None
+
+
+def _ours(view: PoolView) -> bool:
+    """What other projects' servers say at their end is nobody's business but their log's."""
+    return view.spec.engine in OURS
 
 
 def _starting(view: PoolView) -> Judgement | None:
@@ -148,24 +176,31 @@ def _starting(view: PoolView) -> Judgement | None:
     return Judgement("EngineStarting", told, "False", progressing="True")
 
 
+OF_THE_SPEC: tuple[Check, ...] = (_no_image, _no_profile, _gpus_do_not_fit, _path_not_allowed)
+# Nothing is made that could not run: these say what has to be mended first.
+BEFORE_APPLY: tuple[Check, ...] = (*OF_THE_SPEC, _no_credentials)
+OF_REPLICAS: tuple[Check, ...] = (_model_failed, _no_gpu, _unschedulable, _broken)
 CHECKS: tuple[Check, ...] = (
-    _no_image,
-    _no_profile,
-    _gpus_do_not_fit,
-    _path_not_allowed,
-    _no_credentials,
+    *BEFORE_APPLY,
     _refused,
     _asleep,
-    _serving,
-    _model_failed,
-    _no_gpu,
-    _unschedulable,
-    _broken,
+    *OF_REPLICAS,
     _loading,
     _starting,
 )
-# Nothing is made that could not run: these say what has to be mended first.
-BEFORE_APPLY: tuple[Check, ...] = CHECKS[:5]
+
+
+def judge(view: PoolView) -> Judgement | None:
+    """The first thing to say. Replicas that answer stay in use while others have a fault, which
+    is told beside; what this spec asks for in vain comes before both.
+    """
+    serving = _serving(view)
+    if serving is None:
+        return first(CHECKS, view)
+    lacking = first((_no_credentials, *OF_REPLICAS), view)
+    if lacking is not None:
+        serving = replace(serving, progressing="False", degraded="True", beside=lacking)
+    return first((*OF_THE_SPEC, _refused, _asleep), view) or serving
 
 
 def _first(view: PoolView, loading: Loading) -> PoolPodView | None:

@@ -30,7 +30,7 @@ def _embedded(view: PoolView) -> Judgement | None:
 def _managed(view: PoolView) -> Judgement | None:
     if view.spec.hosting is not Hosting.MANAGED:
         return None
-    return first(pool_managed.CHECKS, view)
+    return pool_managed.judge(view)
 
 
 def _secret_missing(view: PoolView) -> Judgement | None:
@@ -94,11 +94,11 @@ def pool_status(
 ) -> ProviderPoolStatus:
     """The whole status, computed anew. `now` is RFC 3339."""
     judged = first(CHECKS, view) or _REACHABLE
-    told = (judged.reason, judged.message)
+    cause = judged.beside or judged
     findings = (
-        Finding("Ready", judged.ready, *told),
-        Finding("Progressing", judged.progressing, *told),
-        Finding("Degraded", judged.degraded, *told),
+        Finding("Ready", judged.ready, judged.reason, judged.message),
+        Finding("Progressing", judged.progressing, cause.reason, cause.message),
+        Finding("Degraded", judged.degraded, cause.reason, cause.message),
         Finding("ModelCached", *_model_cached(view)),
     )
     before = previous.conditions if previous is not None else ()

@@ -8,10 +8,13 @@ from callfleet_operator.model import ProviderPoolSpec
 
 @dataclass(frozen=True)
 class SecretView:
-    """Whether the Secret that a pool names is there, and has the key."""
+    """Whether the Secret that a pool names is there, and has the key. `keys` are the names of all
+    that hold text, which itself is not here.
+    """
 
     found: bool
     key_found: bool = False
+    keys: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -34,15 +37,18 @@ class Loading(StrEnum):
 @dataclass(frozen=True)
 class PoolPodView:
     """A pod of a pool. `unschedulable` is the scheduler's sentence, `problem` the kubelet's word;
-    `reason` and `message` are the loader's own when it failed.
+    `reason` and `message` are the loader's own when it failed. `leaving`: it ends within its grace
+    period, and then gives back what it holds of its node. `said`: why a server of ours ended.
     """
 
     name: str
     ip: str = ""
     ready: bool = False
     ending: bool = False
+    leaving: bool = False
     unschedulable: str = ""
     problem: str = ""
+    said: str = ""
     restarts: int = 0
     loading: Loading = Loading.WAITING
     reason: str = ""

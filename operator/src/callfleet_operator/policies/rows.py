@@ -67,7 +67,8 @@ def wanted_rows(
     Who leaves is what is written on the pods, never a plan of the moment: a plan changes its mind
     with every figure, and of two pods first the one and then the other would be taken out.
     """
-    alive = {pod.uid: sip_uri(pod.ip, transports) for pod in pods if pod.ip and not pod.finished}
+    owners = pods_by_uri(pods, transports)
+    alive = {uid: uri for uri, uid in owners.items()}
     taking = {
         pod.uid
         for pod in pods
@@ -76,7 +77,7 @@ def wanted_rows(
         and confirmed.get(alive.get(pod.uid, "")) is Seen.ACTIVE
     }
     rows: dict[str, Row] = {}
-    for pod in sorted(pods, key=_age_last_living):  # of two with one address, the living one
+    for pod in pods:
         if pod.uid not in alive:
             continue
         uri = alive[pod.uid]
@@ -92,6 +93,32 @@ def wanted_rows(
         if state is not None:
             rows[uri] = Row(uri, pod.uid, state)
     return tuple(rows[uri] for uri in sorted(rows))
+
+
+def pods_by_uri(pods: Sequence[PodView], transports: Collection[Transport]) -> dict[str, str]:
+    """Whose each address is: of two pods with one address, the living one's. Pod UIDs by URI."""
+    there = sorted((pod for pod in pods if pod.ip and not pod.finished), key=_age_last_living)
+    return {sip_uri(pod.ip, transports): pod.uid for pod in there if pod.ip}
+
+
+def presumed(
+    confirmed: Mapping[str, Seen],
+    pods: Sequence[PodView],
+    transports: Collection[Transport],
+    *,
+    begins: bool = False,
+) -> dict[str, Seen]:
+    """What is known of rows, where the gates say what was confirmed last.
+
+    To know nothing is not to know of no calls: who cannot ask every instance believes the gates. A
+    process that begins does not know whose rows it sees, and that an address gets calls says
+    nothing of a pod that never passed its gate there: another one had it before.
+    """
+    at = pods_by_uri(pods, transports)
+    gated = {uri for uri, uid in at.items() if any(pod.uid == uid and pod.gate for pod in pods)}
+    unproved = at.keys() - gated if begins else set()
+    seen = {u: s for u, s in confirmed.items() if s is not Seen.ACTIVE or u not in unproved}
+    return dict.fromkeys(gated, Seen.ACTIVE) | seen
 
 
 def _age_last_living(pod: PodView) -> tuple[bool, float, str]:

@@ -56,6 +56,7 @@ CUSTOM_RESOURCE_DEFINITION = Kind(
     "customresourcedefinitions",
     namespaced=False,
 )
+CERTIFICATE = Kind("cert-manager.io", "v1", "Certificate", "certificates")
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 EVENT = Kind("events.k8s.io", "v1", "Event", "events")
 
@@ -79,6 +80,7 @@ KINDS = (
     POD_MONITOR,
     SCALED_OBJECT,
     CUSTOM_RESOURCE_DEFINITION,
+    CERTIFICATE,
     LEASE,
     EVENT,
 )

@@ -34,8 +34,10 @@ class Progress:
 class EngineProbe(Protocol):
     """Each is one request, within some seconds. Never raises for what the network does."""
 
-    async def probe(self, pool: ProviderPool, key: str | None) -> ProbeOutcome:
-        """Asks an external engine."""
+    async def probe(
+        self, pool: ProviderPool, key: str | None, ca: str | None = None
+    ) -> ProbeOutcome:
+        """Asks an external engine; `ca` is PEM, None for the system's CAs."""
         ...
 
     async def figures(self, address: str, port: int) -> Figures | None:

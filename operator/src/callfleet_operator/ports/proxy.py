@@ -6,7 +6,7 @@ what it found. Nothing here waits for a probe: the core looks again after `look_
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import ip_address
@@ -80,10 +80,16 @@ class RefusalReason(StrEnum):
 
 
 class AgentProblem(StrEnum):
-    """Why an agent's rows are not, or not all, in the proxy."""
+    """What a person must mend before an agent's set holds its rows, all of them, and no others."""
 
     SET_IDS_EXHAUSTED = "SetIdsExhausted"
     FOREIGN_ROW = "ForeignRow"  # somebody else's row holds this destination in the agent's set
+    FOREIGN_ROW_BESIDE = "ForeignRowBeside"  # somebody else's row takes calls from the agent's
+
+    @property
+    def keeps_rows_out(self) -> bool:
+        """The agent's own rows are not, or not all, in the proxy."""
+        return self is not AgentProblem.FOREIGN_ROW_BESIDE
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +162,11 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class AgentOutcome:
-    """What became of one agent. `seen` has every wanted URI and every one of its leftovers."""
+    """What became of one agent.
+
+    `seen` has every wanted URI and every one of its leftovers, and no destination of a row that is
+    somebody else's: those are not the agent's to wait for.
+    """
 
     uid: str
     set_id: int | None = None
@@ -170,12 +180,16 @@ class AgentOutcome:
 class Observation:
     """What the instances hold: agent UID -> URI -> state, and endpoint -> error or None.
 
+    `beside` are rows of others in an agent's set: a pod's address in one gets calls, whoever wrote
+    it.
+
     `look_again_s` is the time after which another look can say more, None when all is settled.
     """
 
     agents: Mapping[str, Mapping[str, SeenState]]
     instances: Mapping[str, str | None]
     look_again_s: float | None = None
+    beside: Mapping[str, Mapping[str, SeenState]] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -185,7 +199,14 @@ class Observation:
     def state_of(self, uid: str, uri: str) -> SeenState:
         """A URI that nobody mentions is absent only when every instance answered."""
         absent = SeenState.ABSENT if self.complete else SeenState.UNKNOWN
-        return self.agents.get(uid, {}).get(uri, absent)
+        seen = self.agents.get(uid, {}).get(uri)
+        return seen or self.beside.get(uid, {}).get(uri, absent)
+
+    def uris(self, uid: str, uids: Collection[str], held: Collection[str]) -> set[str]:
+        """What is told of an agent whose pods are at `uids` and of whom `held` was seen before: of
+        others' rows only those at a pod's address."""
+        others = self.beside.get(uid, {}).keys() - set(uids)
+        return ({*uids, *held} - others) | set(self.agents.get(uid, {}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,11 +222,17 @@ class SyncOutcome:
     instances: Mapping[str, str | None]
     in_sync: bool
     look_again_s: float | None = None
+    beside: Mapping[str, Mapping[str, SeenState]] = field(default_factory=dict)
+
+    @property
+    def observation(self) -> Observation:
+        """The read-back alone."""
+        seen = {known: outcome.seen for known, outcome in self.agents.items()}
+        return Observation(seen, self.instances, self.look_again_s, self.beside)
 
     def state_of(self, uid: str, uri: str) -> SeenState:
         """As Observation.state_of."""
-        seen = {known: outcome.seen for known, outcome in self.agents.items()}
-        return Observation(seen, self.instances).state_of(uid, uri)
+        return self.observation.state_of(uid, uri)
 
 
 class Proxy(Protocol):

@@ -74,7 +74,8 @@ class TableProxy:
         async with self._lock:
             lost = await self._look()
             plan = await self._write(agents, epoch)
-            target = Target(plan.wanted, frozenset(plan.owners), plan.revision)
+            ours = states.Ours(frozenset(plan.owners), plan.foreign)
+            target = Target(plan.wanted, ours, plan.revision)
             await each(self._instances.values(), target)
             return self._outcome(agents, plan, target, lost)
 
@@ -83,9 +84,12 @@ class TableProxy:
         async with self._lock:
             async with self._database.transaction() as connection:
                 owners = await self._store.owners(connection)
+                foreign = await self._store.foreign_rows(connection, *self._rules.range)
             lost = await self._look()
-            agents = self._seen(owners, ())
-            return Observation(agents, self._errors(lost), self._look_again_s(agents, lost))
+            ours = states.Ours(owners, foreign)
+            agents = self._seen(owners, ours, ())
+            again = self._look_again_s(agents, lost)
+            return Observation(agents, self._errors(lost), again, self._beside(owners, ours))
 
     async def close(self) -> None:
         """Let go of connections; instances and database stay as they are."""
@@ -116,7 +120,7 @@ class TableProxy:
         rules = self._rules
         async with self._database.transaction() as connection:
             await self._store.lead(connection, epoch)
-            snapshot = await self._store.snapshot(connection, rules.first_set_id, rules.last_set_id)
+            snapshot = await self._store.snapshot(connection, *rules.range)
             plan = make_plan(snapshot, agents, rules, self._dialect, self._active())
             await self._store.execute(connection, plan)
             return plan
@@ -133,25 +137,39 @@ class TableProxy:
     def _outcome(
         self, agents: Sequence[AgentRows], plan: Plan, target: Target, lost: Mapping[str, str]
     ) -> SyncOutcome:
-        seen = self._seen(plan.owners, agents)
+        seen = self._seen(plan.owners, target.ours, agents)
         outcomes = {agent.uid: _outcome(agent, plan, seen.get(agent.uid, {})) for agent in agents}
-        problem = any(found.problem for found in plan.agents.values())
+        problems = (found.problem for found in plan.agents.values())
+        kept_out = any(problem is not None and problem.keeps_rows_out for problem in problems)
         right = all(instance.right(target) for instance in self._instances.values())
         return SyncOutcome(
             outcomes,
             self._errors(lost),
-            in_sync=bool(self._instances) and right and not problem,
+            in_sync=bool(self._instances) and right and not kept_out,
             look_again_s=self._look_again_s(seen, lost),
+            beside=self._beside(plan.owners, target.ours),
         )
 
     def _seen(
-        self, owners: Mapping[int, str], agents: Collection[AgentRows]
+        self, owners: Mapping[int, str], ours: states.Ours, agents: Collection[AgentRows]
     ) -> dict[str, dict[str, SeenState]]:
-        """Every destination of ours that is wanted or that an instance still has."""
+        """Every destination that is wanted, or is ours and an instance still has it."""
         sets = {uid: set_id for set_id, uid in owners.items()}
         keys = {(sets[a.uid], row.uri) for a in agents if a.uid in sets for row in a.rows}
         for instance in self._instances.values():
-            keys.update(key for key in instance.view.memory or {} if key[0] in owners)
+            keys.update(key for key in instance.view.memory or {} if key in ours)
+        return self._combined(owners, keys)
+
+    def _beside(
+        self, owners: Mapping[int, str], ours: states.Ours
+    ) -> dict[str, dict[str, SeenState]]:
+        """Every row of others in a set of ours that an instance has."""
+        held = {key for i in self._instances.values() for key in i.view.memory or {}}
+        return self._combined(owners, {key for key in held if key[0] in owners and key not in ours})
+
+    def _combined(
+        self, owners: Mapping[int, str], keys: Collection[Key]
+    ) -> dict[str, dict[str, SeenState]]:
         found: dict[str, dict[str, SeenState]] = {}
         for key in sorted(keys):
             seen = states.combined(instance.seen(key) for instance in self._instances.values())

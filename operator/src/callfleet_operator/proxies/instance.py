@@ -17,10 +17,10 @@ _SEEN = {Held.ACTIVE: SeenState.ACTIVE, Held.WAITING: SeenState.PROBING}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What an instance should hold; `sets` are ours, resting ones too."""
+    """What an instance should hold of what is `ours`, of resting sets too."""
 
     wanted: Mapping[Key, WantedMemory]
-    sets: Collection[int]
+    ours: states.Ours
     revision: int
 
 
@@ -91,18 +91,22 @@ class Instance:
             view.error is None
             and view.memory is not None
             and view.revision == target.revision
-            and not states.wrong(target.wanted, view.memory, target.sets)
+            and not states.wrong(target.wanted, view.memory, target.ours)
         )
 
     async def _reload(self, target: Target, before: Mapping[Key, MemoryRow]) -> str | None:
         failed = None
-        if states.needs_reload(target.wanted, before, target.sets):
+        if states.needs_reload(target.wanted, before, target.ours):
             try:
                 await self._keep_distance()
                 await self.commands.reload_destinations()
-                self.view.memory = await self.commands.memory()
             except RpcError as error:
                 failed = str(error)
+            # Also when that failed: it may have been done, and only the answer was lost.
+            try:
+                self.view.memory = await self.commands.memory()
+            except RpcError as error:
+                failed = failed or str(error)
         if self.view.revision != target.revision:
             try:
                 await self.commands.reload_numbers()
@@ -120,7 +124,7 @@ class Instance:
     async def _set_states(self, target: Target, before: Mapping[Key, MemoryRow]) -> None:
         after = self.view.memory or {}
         try:
-            wanted = states.commands(target.wanted, before, after, target.sets)
+            wanted = states.commands(target.wanted, before, after, target.ours)
             for key, held in wanted:
                 await self.commands.set_state(key, held)
             if wanted:

@@ -34,7 +34,7 @@ class Snapshot:
     numbers: Mapping[str, Claim] = field(default_factory=dict)  # of every installation
     freed: Mapping[int, str] = field(default_factory=dict)  # set id -> last agent, in quarantine
     unusable_sets: Collection[int] = frozenset()  # others', foreign rows', in quarantine
-    foreign_rows: Collection[Key] = frozenset()  # in sets of ours
+    foreign_rows: Collection[Key] = frozenset()  # in sets of ours, and in those that may become so
     foreign_numbers: Collection[str] = frozenset()
     revision: int = 0
 
@@ -46,6 +46,10 @@ class Rules:
     first_set_id: int
     last_set_id: int
     allowed: Callable[[str, str], bool]  # namespace, number
+
+    @property
+    def range(self) -> tuple[int, int]:
+        return self.first_set_id, self.last_set_id
 
 
 @dataclass(slots=True)
@@ -82,6 +86,7 @@ class Plan:
     rows: RowChanges
     wanted: Mapping[Key, WantedMemory]
     owners: Mapping[int, str]  # set id -> agent UID, freed sets too
+    foreign: Collection[Key]
     revision: int
 
 
@@ -97,6 +102,7 @@ def make_plan(
     plans = {uid: AgentPlan(agent) for uid, agent in listed.items() if not agent.gone}
     gone = sorted(uid for uid in snapshot.sets if uid not in plans)
     _give_sets(snapshot, plans, rules)
+    _tell_of_strangers(snapshot, plans)
     numbers = _give_numbers(snapshot, plans, rules)
     wanted = _wanted_rows(snapshot, plans, dialect)
     rows = row_changes(snapshot.rows, wanted, active, dialect)
@@ -109,6 +115,7 @@ def make_plan(
         rows,
         {row.key: row.memory(dialect) for row in wanted},
         owners,
+        snapshot.foreign_rows,
         snapshot.revision + bool(numbers),
     )
 
@@ -122,6 +129,14 @@ def _give_sets(snapshot: Snapshot, plans: Mapping[str, AgentPlan], rules: Rules)
             plan.set_id = next(free, None)
         if plan.set_id is None:
             plan.problem = AgentProblem.SET_IDS_EXHAUSTED
+
+
+def _tell_of_strangers(snapshot: Snapshot, plans: Mapping[str, AgentPlan]) -> None:
+    """Calls to an agent's number go to every row of its set, whoever wrote it."""
+    strange = {set_id for set_id, _ in snapshot.foreign_rows}
+    for plan in plans.values():
+        if plan.set_id in strange:
+            plan.problem = AgentProblem.FOREIGN_ROW_BESIDE
 
 
 def _give_numbers(

@@ -4,6 +4,7 @@ Pure.
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 from callfleet_operator.ports.proxy import SeenState
 
@@ -12,20 +13,25 @@ from .rows import Held, Key, MemoryRow, WantedMemory, pod_of
 Memory = Mapping[Key, MemoryRow]
 
 
-def needs_reload(
-    wanted: Mapping[Key, WantedMemory], memory: Memory, our_sets: Collection[int]
-) -> bool:
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """Which destinations are ours to make right: all of our sets but those of `foreign` rows."""
+
+    sets: Collection[int]
+    foreign: Collection[Key] = frozenset()
+
+    def __contains__(self, key: Key) -> bool:
+        return key[0] in self.sets and key not in self.foreign
+
+
+def needs_reload(wanted: Mapping[Key, WantedMemory], memory: Memory, ours: Ours) -> bool:
     """The instance lacks a row of ours, has one too many, or holds another weight or pod."""
-    ours = {key: row.mark for key, row in memory.items() if key[0] in our_sets}
-    return not _covers(wanted, ours)
-
-
-def _covers(wanted: Mapping[Key, WantedMemory], marks: Mapping[Key, str]) -> bool:
-    return {key: row.mark for key, row in wanted.items()} == marks
+    held = {key: row.mark for key, row in memory.items() if key in ours}
+    return {key: row.mark for key, row in wanted.items()} != held
 
 
 def commands(
-    wanted: Mapping[Key, WantedMemory], before: Memory, after: Memory, our_sets: Collection[int]
+    wanted: Mapping[Key, WantedMemory], before: Memory, after: Memory, ours: Ours
 ) -> list[tuple[Key, Held]]:
     """Which states to set, drains first, after `before` became `after` (equal without a reload)."""
     found = []
@@ -33,8 +39,8 @@ def commands(
         old = before.get(key)
         if key in wanted:
             held = _ours(wanted[key], old, row)
-        elif key[0] in our_sets:
-            held = None  # a foreign row in a set of ours, or one that a failed reload left
+        elif key in ours:
+            held = None  # a failed reload left it
         else:
             held = _foreign(old, row)
         if held is not None and held is not row.held:
@@ -61,9 +67,9 @@ def _foreign(old: MemoryRow | None, row: MemoryRow) -> Held | None:
     return None
 
 
-def wrong(wanted: Mapping[Key, WantedMemory], memory: Memory, our_sets: Collection[int]) -> bool:
+def wrong(wanted: Mapping[Key, WantedMemory], memory: Memory, ours: Ours) -> bool:
     """The instance does not hold what is wanted; waiting for a probe is not wrong."""
-    if needs_reload(wanted, memory, our_sets):
+    if needs_reload(wanted, memory, ours):
         return True
     return any((memory[key].held is Held.DRAINED) is row.takes_calls for key, row in wanted.items())
 

@@ -53,7 +53,7 @@ class Store:
         }
         freed, resting = await self._freed(connection)
         others = await connection.fetch("SELECT set_id FROM callfleet.agents")
-        foreign = await self._foreign_rows(connection, first, last)
+        foreign = await self.foreign_rows(connection, first, last)
         return Snapshot(
             sets=sets,
             rows=await self._rows(connection),
@@ -74,6 +74,18 @@ class Store:
             *self._me,
         )
         return {row["set_id"]: row["uid"] for row in rows}
+
+    async def foreign_rows(self, connection: asyncpg.Connection, first: int, last: int) -> set[Key]:
+        """Rows that nobody of ours wrote, in sets `first` to `last` and in sets given before."""
+        rows = await connection.fetch(
+            "SELECT setid, destination FROM dispatcher WHERE (setid BETWEEN $1 AND $2 "
+            "OR setid IN (SELECT set_id FROM callfleet.agents "
+            "UNION SELECT set_id FROM callfleet.freed_sets)) "
+            "AND id NOT IN (SELECT dispatcher_id FROM callfleet.destinations)",
+            first,
+            last,
+        )
+        return {(row["setid"], row["destination"]) for row in rows}
 
     async def execute(self, connection: asyncpg.Connection, plan: Plan) -> None:
         """Write the plan; the order satisfies the tables' constraints."""
@@ -126,17 +138,6 @@ class Store:
             *self._me,
         )
         return {r["number"]: Claim(r["uid"], r["owner"], r["ours"], r["attrs"]) for r in rows}
-
-    async def _foreign_rows(
-        self, connection: asyncpg.Connection, first: int, last: int
-    ) -> set[Key]:
-        rows = await connection.fetch(
-            "SELECT setid, destination FROM dispatcher WHERE setid BETWEEN $1 AND $2 "
-            "AND id NOT IN (SELECT dispatcher_id FROM callfleet.destinations)",
-            first,
-            last,
-        )
-        return {(row["setid"], row["destination"]) for row in rows}
 
     async def _foreign_numbers(self, connection: asyncpg.Connection) -> set[str]:
         rows = await connection.fetch(

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
+from callfleet_operator.identity.names import AGENT_SCOPES, agent_subject
 from callfleet_operator.model import OperatorSettings
-from callfleet_operator.ports.certificates import LeafIssuer
+from callfleet_operator.ports.certificates import LeafIssuer, TokenIssuer
 from callfleet_operator.ports.errors import NotFoundError
 from callfleet_operator.ports.kinds import (
     CONFIG_MAP,
@@ -28,7 +29,7 @@ from callfleet_operator.reconcile.facts import AgentFacts
 from callfleet_operator.reconcile.pool_keys import PoolKeys
 from callfleet_operator.reconcile.pools import pools_of, sharers
 from callfleet_operator.reconcile.secrets import SecretShelf, owned_by
-from callfleet_operator.reconcile.views import REVISION_LABEL, rfc3339, timestamp
+from callfleet_operator.reconcile.views import REVISION_LABEL, rfc3339, speaks_plain, timestamp
 from callfleet_operator.resources.apply import with_hash
 from callfleet_operator.resources.chains import LiveFacts
 from callfleet_operator.resources.desired import desired
@@ -38,6 +39,7 @@ from callfleet_operator.resources.names import (
     live_name,
     metadata,
     tls_secret_name,
+    tokens_secret_name,
 )
 from callfleet_operator.resources.settings import live_of
 
@@ -61,6 +63,7 @@ class Children:
     settings: OperatorSettings
     keys: PoolKeys
     issuer: LeafIssuer
+    tokens: TokenIssuer
     secrets: SecretShelf
 
     def desired(self, facts: AgentFacts) -> list[Manifest]:
@@ -78,6 +81,12 @@ class Children:
                 live=LiveFacts(
                     previous=live_of(self._live(facts)),
                     sharers=sharers(self.applied.store, facts.ref.namespace, pools),
+                    plaintext=any(
+                        map(
+                            speaks_plain,
+                            self.applied.of_agent(POD, facts.ref.namespace, facts.ref.name),
+                        )
+                    ),
                 ),
             ),
         )
@@ -123,22 +132,40 @@ class Children:
         return {revision: item for item in revisions if (revision := revision_label(item))}
 
     async def remove_secrets(self, facts: AgentFacts) -> bool:
-        """Whether there were any."""
-        names = (tls_secret_name(facts.agent), keys_secret_name(facts.agent))
+        """Whether there were any: Secrets, and what asks another to make one."""
+        agent = facts.agent
+        named = (
+            (self.issuer.kind, tls_secret_name(agent)),
+            (SECRET, tls_secret_name(agent)),
+            (SECRET, tokens_secret_name(agent)),
+            (SECRET, keys_secret_name(agent)),
+        )
         removed = [
-            await self.secrets.remove(facts.ref.namespace, name, facts.uid) for name in names
+            await self.secrets.remove(facts.ref.namespace, name, facts.uid, kind)
+            for kind, name in dict.fromkeys(named)
         ]
         return any(removed)
 
     async def _certify(self, facts: AgentFacts) -> None:
-        """The certificate of the agent's pods, made anew when there is none that is good."""
+        """The certificate of the agent's pods and their tokens, made anew where what is there is
+        not good."""
+        namespace = facts.ref.namespace
+        subject = agent_subject(namespace, facts.ref.name)
         name = tls_secret_name(facts.agent)
-        live = await self.secrets.look(facts.ref.namespace, name)
-        leaf = self.issuer.issue(facts.ref.namespace, facts.ref.name, live)
-        if leaf is not None:
-            ours = metadata(facts.agent, name)
-            ours["annotations"] = leaf["metadata"]["annotations"]
-            await self.secrets.apply(with_hash(leaf | {"metadata": ours}))
+        live = await self.secrets.look(namespace, name, self.issuer.kind)
+        await self._own(facts, self.issuer.issue(namespace, name, subject, live))
+        if self.settings.platform is not None:
+            name = tokens_secret_name(facts.agent)
+            live = await self.secrets.look(namespace, name)
+            made = self.tokens.tokens(namespace, name, subject, AGENT_SCOPES, live)
+            await self._own(facts, made)
+
+    async def _own(self, facts: AgentFacts, made: Manifest | None) -> None:
+        if made is None:
+            return
+        ours = metadata(facts.agent, name_of(made))
+        ours["annotations"] = made["metadata"].get("annotations") or {}
+        await self.secrets.apply(with_hash(made | {"metadata": ours}))
 
     def _leftovers(self, facts: AgentFacts, names: set[tuple[str, str]]) -> Iterator[Manifest]:
         """Empty Deployments of former revisions, and revisions beyond those kept for rollback."""

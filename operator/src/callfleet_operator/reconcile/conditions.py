@@ -16,7 +16,7 @@ from callfleet_operator.reconcile.applied import Applied
 _QUIET = frozenset({"Progressing"})
 _ORDINARY = frozenset({"RowsPending", "PodsNotReady", "Pending", "Deleting"})
 # False here is somebody's mistake, from the first look on; elsewhere it may be a beginning.
-_FAULTS = frozenset({"ProvidersReady", "NumbersAccepted", "DispatcherSynced"})
+_FAULTS = frozenset({"ProvidersReady", "NumbersAccepted", "DispatcherSynced", "Audited"})
 
 
 def status_manifest(status: BaseModel) -> Manifest:

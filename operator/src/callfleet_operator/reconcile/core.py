@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 
 from callfleet_operator.model import OperatorSettings
-from callfleet_operator.ports.certificates import LeafIssuer
+from callfleet_operator.ports.certificates import LeafIssuer, TokenIssuer
 from callfleet_operator.ports.clock import Clock
 from callfleet_operator.ports.errors import NotLeaderError
 from callfleet_operator.ports.events import Events
@@ -29,6 +29,7 @@ from callfleet_operator.ports.probe import EngineProbe
 from callfleet_operator.ports.proxy import AgentRows, Proxy
 from callfleet_operator.reconcile.agents import AgentReconciler
 from callfleet_operator.reconcile.applied import Applied
+from callfleet_operator.reconcile.bank_secrets import BankSecrets
 from callfleet_operator.reconcile.children import Children
 from callfleet_operator.reconcile.conditions import StatusWriter
 from callfleet_operator.reconcile.deletion import Deletion
@@ -36,6 +37,7 @@ from callfleet_operator.reconcile.dispatcher import DispatcherSync
 from callfleet_operator.reconcile.facts import Gatherer
 from callfleet_operator.reconcile.fleet_rows import FleetRows
 from callfleet_operator.reconcile.keys import AGENT_LABEL, keys_of, pools_of, proxy_of
+from callfleet_operator.reconcile.platform import PlatformIdentities
 from callfleet_operator.reconcile.pods import PodSteps
 from callfleet_operator.reconcile.pool_children import PoolChildren
 from callfleet_operator.reconcile.pool_keys import PoolKeys
@@ -71,6 +73,7 @@ class Outside:
     proxies: Mapping[str, Proxy]
     links: PodLink
     issuer: LeafIssuer
+    tokens: TokenIssuer
     probe: EngineProbe
     settings: OperatorSettings
     epoch: int
@@ -97,7 +100,10 @@ class Core:
         pool_keys = PoolKeys()
         status = StatusWriter(self.applied, outside.events, clock)
         secrets = SecretShelf(outside.reader, outside.writer, clock)
-        children = Children(self.applied, settings, pool_keys, outside.issuer, secrets)
+        children = Children(
+            self.applied, settings, pool_keys, outside.issuer, outside.tokens, secrets
+        )
+        self.platform = PlatformIdentities(secrets, outside.issuer, outside.tokens, settings, clock)
         probes = {proxy.name: float(proxy.probe_interval_seconds) for proxy in settings.proxies}
         self.agents = AgentReconciler(
             applied=self.applied,
@@ -106,7 +112,9 @@ class Core:
             steps=PodSteps(self.applied, outside.links, probes),
             rows=self._rows,
             scaler=Scaler(self.applied, clock),
-            report=AgentReport(self.applied, settings, status, clock),
+            report=AgentReport(
+                self.applied, settings, status, clock, BankSecrets(outside.reader, clock)
+            ),
             deletion=Deletion(self.applied, children, outside.events),
             links=outside.links,
             events=outside.events,
@@ -117,7 +125,9 @@ class Core:
             reader=outside.reader,
             probe=outside.probe,
             keys=pool_keys,
-            children=PoolChildren(self.applied, outside.reader, settings, clock),
+            children=PoolChildren(
+                self.applied, outside.reader, settings, clock, outside.issuer, secrets
+            ),
             scaler=PoolScaler(self.applied, clock, self._calls),
             status=status,
             clock=clock,
@@ -148,6 +158,7 @@ class Core:
         async with asyncio.TaskGroup() as group:
             group.create_task(_finishing(self.workers.run(), self.keys.close))
             group.create_task(_finishing(self.round_workers.run(), self.rounds.close))
+            group.create_task(self.platform.run())
             group.create_task(self._until_deposed())
 
     async def _until_deposed(self) -> None:

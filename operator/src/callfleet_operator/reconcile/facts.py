@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from callfleet_operator.model import Transport, VoiceAgent
 from callfleet_operator.policies.address import sip_uri
-from callfleet_operator.policies.rows import Row, wanted_rows
+from callfleet_operator.policies.rows import Row, pods_by_uri, presumed, wanted_rows
 from callfleet_operator.policies.scaling import COST_RELEASED, FleetPlan, plan_fleet
 from callfleet_operator.policies.views import PodView, ReportView, Seen
 from callfleet_operator.ports.clock import Clock
@@ -111,7 +111,7 @@ class Gatherer:
         proxy = self._proxy(manifest)
         memory = proxy.agent(agent.metadata.uid) if proxy is not None else RowMemory()
         transports = agent.spec.sip.transports
-        memory.pods = {sip_uri(pod.ip, transports): pod.uid for pod in pods if pod.ip}
+        memory.pods = pods_by_uri(pods, transports)
         memory.forget_others(memory.pods)
         pods = tuple(replace(pod, row=_row(pod, memory, transports)) for pod in pods)
         deleting = agent.metadata.deletion_timestamp is not None
@@ -120,7 +120,7 @@ class Gatherer:
         plan = held_back(plan_fleet(wanted, revision, pods, reports, agent.spec.rollout, now), pods)
         rows = wanted_rows(
             pods,
-            seen_views(memory.confirmed),
+            presumed(seen_views(memory.known), pods, transports, begins=memory.synced is None),
             transports=transports,
             deleting=deleting,
             unwanted=wanted == 0,

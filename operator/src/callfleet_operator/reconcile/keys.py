@@ -1,6 +1,6 @@
 """Which keys a change concerns. A change that nobody acts on wakes nobody."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from callfleet_operator.ports.kinds import (
@@ -83,7 +83,7 @@ def _of_voice_agent(change: Change, subject: Manifest) -> Iterator[Ref]:
 def _of_provider_pool(change: Change, subject: Manifest, store: KubeStore) -> Iterator[Ref]:
     if means_something(change.old, change.new):
         yield Ref(PROVIDER_POOL, namespace_of(subject), name_of(subject))
-    elif _conditions(change.old) == _conditions(change.new):
+    elif _told(change.old) == _told(change.new):
         return
     yield from users_of(store, namespace_of(subject), name_of(subject))
 
@@ -124,6 +124,7 @@ def _label(manifest: Manifest, name: str) -> str:
     return str((manifest["metadata"].get("labels") or {}).get(name, ""))
 
 
-def _conditions(manifest: Manifest | None) -> Iterable[Any]:
-    found: Iterable[Any] = ((manifest or {}).get("status") or {}).get("conditions") or ()
-    return found
+def _told(manifest: Manifest | None) -> tuple[Any, Any]:
+    """What agents are told of a pool's status."""
+    status = (manifest or {}).get("status") or {}
+    return status.get("conditions") or (), status.get("endpoint")

@@ -1,9 +1,12 @@
 """The objects that a pool owns: which there shall be, and which are left over."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from callfleet_operator.identity.names import pool_subject
 from callfleet_operator.model import OperatorSettings, ProviderPool
+from callfleet_operator.model.engines import OURS
+from callfleet_operator.ports.certificates import LeafIssuer
 from callfleet_operator.ports.clock import Clock
 from callfleet_operator.ports.errors import NotFoundError
 from callfleet_operator.ports.kinds import (
@@ -12,6 +15,7 @@ from callfleet_operator.ports.kinds import (
     HORIZONTAL_POD_AUTOSCALER,
     NETWORK_POLICY,
     PERSISTENT_VOLUME_CLAIM,
+    POD,
     POD_DISRUPTION_BUDGET,
     POD_MONITOR,
     SCALED_OBJECT,
@@ -25,10 +29,12 @@ from callfleet_operator.ports.kinds import (
 )
 from callfleet_operator.ports.kube import KubeReader, KubeStore, Ref
 from callfleet_operator.reconcile.applied import Applied, unchanged
-from callfleet_operator.reconcile.secrets import owned_by
+from callfleet_operator.reconcile.secrets import SecretShelf, owned_by
+from callfleet_operator.reconcile.views import speaks_plain
+from callfleet_operator.resources.apply import with_hash
 from callfleet_operator.resources.pools.desired import desired_of_pool
 from callfleet_operator.resources.pools.facts import PoolFacts, pool_facts
-from callfleet_operator.resources.pools.names import object_name
+from callfleet_operator.resources.pools.names import metadata, object_name, tls_name
 
 OWNED: tuple[Kind, ...] = (
     HORIZONTAL_POD_AUTOSCALER,
@@ -54,15 +60,26 @@ class PoolChildren:
     reader: KubeReader
     settings: OperatorSettings
     clock: Clock
+    issuer: LeafIssuer
+    secrets: SecretShelf
     _looked: dict[Ref, tuple[float, Manifest | None]] = field(default_factory=dict)
 
-    def facts(self, users: tuple[str, ...]) -> PoolFacts:
-        return pool_facts(self.settings, definitions(self.applied.store), users)
+    def facts(self, pool: ProviderPool, users: tuple[str, ...]) -> PoolFacts:
+        namespace = pool.metadata.namespace
+        asking = (pod for user in users for pod in self.applied.of_agent(POD, namespace, user))
+        serving = self.applied.of_pool(POD, namespace, pool.metadata.name)
+        found = pool_facts(self.settings, definitions(self.applied.store), users)
+        return replace(
+            found,
+            plaintext=any(map(speaks_plain, asking)),
+            plain_pods=any(map(speaks_plain, serving)),
+        )
 
     async def apply(self, pool: ProviderPool, facts: PoolFacts) -> None:
         """Raises ChildrenError for what was refused, and what says that the server is away."""
         wanted = desired_of_pool(pool, facts)
         await self.remove(pool, keep=wanted)
+        await self._certify(pool)
         ours = [item for item in wanted if kind_of(item) not in FOREIGN.values()]
         await self.applied.apply_all(ours)
         for kind in FOREIGN.values():
@@ -74,6 +91,26 @@ class PoolChildren:
         for leftover in list(self._existing(pool)):
             if (kind_of(leftover).kind, name_of(leftover)) not in names:
                 await self.applied.delete(leftover)
+
+    async def _certify(self, pool: ProviderPool) -> None:
+        """The certificate of servers of ours, made anew where what is there is not good."""
+        if pool.spec.engine not in OURS:
+            return
+        namespace, name = pool.metadata.namespace, tls_name(pool.metadata.name)
+        live = await self.secrets.look(namespace, name, self.issuer.kind)
+        subject = pool_subject(namespace, pool.metadata.name, object_name(pool.metadata.name))
+        made = self.issuer.issue(namespace, name, subject, live)
+        if made is not None:
+            ours = metadata(pool, name)
+            ours["annotations"] = made["metadata"].get("annotations") or {}
+            await self.secrets.apply(with_hash(made | {"metadata": ours}))
+
+    async def release(self, pool: ProviderPool) -> None:
+        """Nothing of it exists any more, but for the pool."""
+        await self.remove(pool, keep=[])
+        if pool.spec.engine in OURS:
+            where = pool.metadata.namespace, tls_name(pool.metadata.name), pool.metadata.uid
+            await self.secrets.remove(*where, self.issuer.kind)
 
     def _existing(self, pool: ProviderPool) -> Iterator[Manifest]:
         for kind in OWNED:

@@ -45,6 +45,7 @@ class Credentials:
     ca: SecretView | None = None
     model: SecretView | None = None
     key: str | None = field(default=None, repr=False)
+    authority: str | None = field(default=None, repr=False)
     files: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -53,27 +54,29 @@ async def look(reader: KubeReader, pool: ProviderPool) -> Credentials:
     spec, name = pool.spec, pool.metadata.name
     namespace = pool.metadata.namespace
     files: dict[str, str] = {}
-    secret = ca = model = key = None
+    secret = ca = model = key = authority = None
     if spec.external is not None and spec.external.secret_ref is not None:
         reference = spec.external.secret_ref
         secret, key = await _read(reader, namespace, reference.name, reference.key)
         if key is not None:
             files[name] = key
     if spec.external is not None and spec.external.ca_secret_name is not None:
-        ca, text = await _read(reader, namespace, spec.external.ca_secret_name, CA_KEY)
-        if text is not None:
-            files[f"{name}{CA_ENDING}"] = text
+        ca, authority = await _read(reader, namespace, spec.external.ca_secret_name, CA_KEY)
+        if authority is not None:
+            files[f"{name}{CA_ENDING}"] = authority
     if spec.model is not None and spec.model.credentials_secret_name is not None:
         model, _ = await _read(reader, namespace, spec.model.credentials_secret_name, "")
-    return Credentials(secret, ca, model, key, files)
+    return Credentials(secret, ca, model, key, authority, files)
 
 
 async def _read(
     reader: KubeReader, namespace: str, name: str, key: str
 ) -> tuple[SecretView, str | None]:
     found = await reader.get(SECRET, namespace, name)
-    text = _text((found or {}).get("data") or {}, key)
-    return SecretView(found=found is not None, key_found=text is not None), text
+    data = (found or {}).get("data") or {}
+    text = _text(data, key)
+    named = frozenset(name for name in data if _text(data, name) is not None)
+    return SecretView(found is not None, key_found=text is not None, keys=named), text
 
 
 def _text(data: Manifest, name: str) -> str | None:

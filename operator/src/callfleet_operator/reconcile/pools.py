@@ -123,14 +123,15 @@ class PoolReconciler:
         )
         if pool.spec.hosting is Hosting.MANAGED:
             return await self._managed(ref, pool, view, found)
-        await self.children.remove(pool, keep=[])
+        await self.children.release(pool)
         return replace(view, probe=await self._probe(pool, found)), None, None
 
     async def _managed(
         self, ref: Ref, pool: ProviderPool, view: PoolView, found: Credentials
     ) -> tuple[PoolView, ChildrenError | None, float | None]:
-        facts = self.children.facts(view.users)
-        seen = replace(managed_view(pool, facts, self.applied), credentials=found.model)
+        facts = self.children.facts(pool, view.users)
+        seen = managed_view(pool, facts, self.applied, self.clock.wall())
+        seen = replace(seen, credentials=found.model)
         view = replace(view, managed=seen, selector=selector_text(pool))
         if first(BEFORE_APPLY, view) is not None:
             return view, None, None
@@ -157,12 +158,14 @@ class PoolReconciler:
         return replace(seen, figures=_former(pool))
 
     async def _probe(self, pool: ProviderPool, found: Credentials) -> ProbeView | None:
-        """Nobody is asked without the key that they want to see."""
+        """Nobody is asked without the key that they want to see, or the CA that verifies them."""
         if pool.spec.hosting is not Hosting.EXTERNAL:
             return None
         if found.secret is not None and found.key is None:
             return None
-        outcome = await self.probe.probe(pool, found.key)
+        if found.ca is not None and found.authority is None:
+            return None
+        outcome = await self.probe.probe(pool, found.key, found.authority)
         return ProbeView(ok=outcome.ok, message=outcome.message)
 
     async def _hold(self, ref: Ref, manifest: Manifest) -> Manifest:

@@ -8,17 +8,22 @@ from callfleet_operator.policies.agent_view import AgentView, DispatcherView
 from callfleet_operator.ports.clock import Clock
 from callfleet_operator.ports.proxy import AgentProblem, AgentRows
 from callfleet_operator.reconcile.applied import Applied
+from callfleet_operator.reconcile.bank_secrets import MISSING_AGAIN_S, BankSecrets
 from callfleet_operator.reconcile.conditions import StatusWriter
 from callfleet_operator.reconcile.dispatcher import ProxyMemory, RowMemory
 from callfleet_operator.reconcile.errors import ChildrenError
 from callfleet_operator.reconcile.facts import AgentFacts
 from callfleet_operator.reconcile.pools import pool_links, pools_of
-from callfleet_operator.reconcile.views import rfc3339, seen_views
+from callfleet_operator.reconcile.views import rfc3339, seen_views, soonest
 from callfleet_operator.resources.names import selector_text
 
 _PROBLEMS = {
     AgentProblem.SET_IDS_EXHAUSTED: "every dispatcher set of the operator's settings is taken",
     AgentProblem.FOREIGN_ROW: "a row that is not ours holds a pod's address in the agent's set",
+    AgentProblem.FOREIGN_ROW_BESIDE: (
+        "a row that is not ours is in the agent's dispatcher set, and takes calls to its numbers "
+        "once the SIP proxy has loaded it; remove it from the proxy's dispatcher table"
+    ),
 }
 
 
@@ -28,17 +33,27 @@ class AgentReport:
     settings: OperatorSettings
     status: StatusWriter
     clock: Clock
+    bank: BankSecrets
 
     async def write(
         self, facts: AgentFacts, wanted: AgentRows | None, refused: ChildrenError | None
     ) -> float | None:
-        """Seconds after which the calls column may be written, None when nothing waits."""
+        """Seconds after which to look again: the calls column may be written then, or a Secret that
+        the bank asks for may be there. None when nothing waits.
+        """
         old = facts.agent.status
-        new = agent_status(self._view(facts, wanted, refused), old, rfc3339(facts.now))
-        return await self.status.write(facts.ref, facts.manifest, old, new)
+        missing = "" if facts.deleting else await self.bank.missing(facts.agent)
+        view = self._view(facts, wanted, refused, missing)
+        new = agent_status(view, old, rfc3339(facts.now))
+        later = await self.status.write(facts.ref, facts.manifest, old, new)
+        return soonest(later, MISSING_AGAIN_S if missing else None)
 
     def _view(
-        self, facts: AgentFacts, wanted: AgentRows | None, refused: ChildrenError | None
+        self,
+        facts: AgentFacts,
+        wanted: AgentRows | None,
+        refused: ChildrenError | None,
+        bank_secret: str,
     ) -> AgentView:
         agent = facts.agent
         return AgentView(
@@ -55,9 +70,17 @@ class AgentReport:
             pools=pool_links(agent, pools_of(agent, self.applied.store)),
             deleting=facts.deleting,
             proxy_known=facts.proxy is not None,
+            own_bank=agent.spec.banking.url is not None,
+            bank_service=self._has_bank,
+            bank_secret=bank_secret,
             guard_message=facts.memory.guard,
             apply_error=str(refused)[:900] if refused is not None else "",
         )
+
+    @property
+    def _has_bank(self) -> bool:
+        platform = self.settings.platform
+        return platform is not None and bool(platform.banking)
 
 
 def dispatcher_view(facts: AgentFacts, wanted: AgentRows | None) -> DispatcherView:

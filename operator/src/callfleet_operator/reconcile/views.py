@@ -8,6 +8,7 @@ from callfleet_operator.policies.views import PodView, ReportView, Seen
 from callfleet_operator.ports.kinds import Manifest, name_of
 from callfleet_operator.ports.pods import PodFigures, PodState
 from callfleet_operator.ports.proxy import SeenState
+from callfleet_operator.resources.names import GRPCS, SPEAKS
 
 REVISION_LABEL = "callfleet.io/revision"
 GATE = "callfleet.io/in-dispatcher"
@@ -32,6 +33,11 @@ def rfc3339(seconds: float) -> str:
 def soonest(*seconds: float | None) -> float | None:
     """The first of several times to look again; None when there is none."""
     return min((each for each in seconds if each is not None), default=None)
+
+
+def speaks_plain(pod: Manifest) -> bool:
+    """Whether a pod of an agent or of a pool is of a version that knows no TLS between the two."""
+    return (pod["metadata"].get("annotations") or {}).get(SPEAKS) != GRPCS
 
 
 def pod_view(pod: Manifest, *, cordoned: bool) -> PodView:

@@ -1,17 +1,18 @@
 """Everything that shall exist for an agent."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from callfleet_operator.model import ProviderPool, VoiceAgent
+from callfleet_operator.model import LiveProviders, ProviderPool, VoiceAgent
 
 from . import Manifest
 from .apply import with_hash
 from .chains import live_providers
 from .deployment import deployment
 from .disruption import disruption_budget
-from .facts import Facts
+from .egress import Rule, egress
+from .facts import Facts, OperatorFacts
 from .network_policy import network_policy
-from .revision import controller_revision, rendered
+from .revision import RenderedRevision, controller_revision, rendered
 from .service import headless_service, service_account
 from .settings import keys_secret, live_config_map, settings_config_map
 
@@ -22,28 +23,43 @@ def desired(agent: VoiceAgent, pools: Mapping[str, ProviderPool], facts: Facts) 
     What belongs to the agent and is not in here shall not exist, but for Deployments and settings
     of revisions that are in the plan and cannot be rendered any more: they are left alone.
     """
+    live = live_providers(agent, pools, facts.live)
+    revisions = {
+        revision: rendered(agent, revision, facts.revisions, facts.operator)
+        for revision in facts.plan.revisions
+    }
     manifests = [
         service_account(agent),
-        network_policy(agent, facts.operator),
+        network_policy(agent, facts.operator, _egress(revisions.values(), live, facts.operator)),
         headless_service(agent),
         disruption_budget(agent),
-        live_config_map(agent, live_providers(agent, pools, facts.live)),
+        live_config_map(agent, live),
     ]
     if facts.provider_keys:
         manifests.append(keys_secret(agent, facts.provider_keys))
-    for revision in facts.plan.revisions:
-        manifests += of_revision(agent, revision, facts)
+    for revision, content in revisions.items():
+        if content is not None:
+            manifests += _of_revision(agent, revision, content, facts)
     return [with_hash(manifest) for manifest in manifests]
 
 
-def of_revision(agent: VoiceAgent, revision: str, facts: Facts) -> list[Manifest]:
+def _of_revision(
+    agent: VoiceAgent, revision: str, content: RenderedRevision, facts: Facts
+) -> list[Manifest]:
     """A revision as it is kept, its settings, and its Deployment, which needs both."""
-    content = rendered(agent, revision, facts.revisions, facts.operator)
-    if content is None:
-        return []
     replicas = facts.plan.revisions[revision].replicas
     return [
         controller_revision(agent, revision, content),
         settings_config_map(agent, revision, content),
         deployment(agent, revision, content, replicas),
     ]
+
+
+def _egress(
+    revisions: Collection[RenderedRevision | None], live: LiveProviders, operator: OperatorFacts
+) -> list[Rule] | None:
+    """None where it is not wanted, and while pods run of which nobody knows what they were told."""
+    known = [content for content in revisions if content is not None]
+    if not operator.restrict_egress or len(known) < len(revisions):
+        return None
+    return egress(known, live, operator)

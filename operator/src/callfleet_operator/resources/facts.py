@@ -3,11 +3,24 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from callfleet_operator.model import OperatorSettings
+from callfleet_operator.model import OperatorSettings, PlatformSettings
 from callfleet_operator.policies.scaling import FleetPlan
 
 from . import Manifest
 from .chains import LiveFacts
+
+
+@dataclass(frozen=True)
+class PlatformAddresses:
+    """Where the platform's services are, HOST:PORT; empty: there is none."""
+
+    session_manager: str = ""
+    context_store: str = ""
+    banking: str = ""
+
+    @property
+    def any(self) -> bool:
+        return bool(self.session_manager or self.context_store or self.banking)
 
 
 @dataclass(frozen=True)
@@ -21,7 +34,11 @@ class OperatorFacts:
     relay_cidrs: tuple[str, ...] = ()
     metrics_cidrs: tuple[str, ...] = ()
     traces_endpoint: str | None = None
+    services: PlatformAddresses = PlatformAddresses()
     trusted_cidrs: tuple[str, ...] = ()  # whose word on the caller's number is believed
+    sip_address: str = ""  # HOST:PORT of the proxy
+    restrict_egress: bool = False
+    egress_cidrs: tuple[str, ...] = ()  # where what has other names than Services' is
 
 
 @dataclass(frozen=True)
@@ -50,5 +67,17 @@ def operator_facts(settings: OperatorSettings, proxy: str) -> OperatorFacts:
         relay_cidrs=found.relay_cidrs if found is not None else (),
         metrics_cidrs=settings.metrics_cidrs,
         traces_endpoint=settings.traces_endpoint,
+        services=_addresses(settings.platform),
         trusted_cidrs=found.source_cidrs if found is not None and found.trusted_caller_id else (),
+        sip_address=found.sip_address if found is not None else "",
+        restrict_egress=settings.agent_egress.restricted,
+        egress_cidrs=settings.agent_egress.cidrs,
+    )
+
+
+def _addresses(platform: PlatformSettings | None) -> PlatformAddresses:
+    if platform is None:
+        return PlatformAddresses()
+    return PlatformAddresses(
+        platform.session_manager or "", platform.context_store or "", platform.banking or ""
     )

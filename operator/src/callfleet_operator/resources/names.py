@@ -7,6 +7,9 @@ from callfleet_operator.model import API_VERSION, VoiceAgent
 AGENT_LABEL = "callfleet.io/agent"
 REVISION_LABEL = "callfleet.io/revision"
 GATE = "callfleet.io/in-dispatcher"
+# On pods of agents and of pools: what gRPC between them they know. Pods of former versions have
+# none, and speak in the clear; they run on until their revision or their pool is rolled.
+SPEAKS, GRPCS = "callfleet.io/speaks", "grpcs"
 CONTROL_PORT, HTTP_PORT = 7443, 8080
 FIRST_RTP_PORT, LAST_RTP_PORT = 20000, 20999
 
@@ -39,6 +42,11 @@ def keys_secret_name(agent: VoiceAgent) -> str:
 def tls_secret_name(agent: VoiceAgent) -> str:
     """The Secret with the pods' certificate, which the operator's authority issues."""
     return f"{agent.metadata.name}-tls"
+
+
+def tokens_secret_name(agent: VoiceAgent) -> str:
+    """The Secret with the pods' tokens for the platform's services."""
+    return f"{agent.metadata.name}-tokens"
 
 
 def selector_labels(agent: VoiceAgent) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The NetworkPolicy of an agent: who may reach its pods."""
+"""The NetworkPolicy of an agent: who may reach its pods, and whom they may reach."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,10 +19,13 @@ from .names import (
 )
 
 
-def network_policy(agent: VoiceAgent, operator: OperatorFacts) -> Manifest:
+def network_policy(
+    agent: VoiceAgent, operator: OperatorFacts, egress: list[dict[str, Any]] | None = None
+) -> Manifest:
     """SIP from the proxy, audio from the relay or, with direct media, from callers anywhere.
 
     Proxy and relay are on the host network or outside, so they are named by network, not by label.
+    `egress` has the rules for what pods begin; None restricts nothing.
     """
     relayed = agent.spec.sip.media is Media.RELAY
     rtp = {"protocol": "UDP", "port": FIRST_RTP_PORT, "endPort": LAST_RTP_PORT}
@@ -37,13 +40,14 @@ def network_policy(agent: VoiceAgent, operator: OperatorFacts) -> Manifest:
         "metadata": metadata(agent, service_name(agent)),
         "spec": {
             "podSelector": {"matchLabels": selector_labels(agent)},
-            "policyTypes": ["Ingress"],
+            "policyTypes": ["Ingress"] if egress is None else ["Ingress", "Egress"],
             "ingress": [
                 _rule(sip, _networks(operator.sip_cidrs)),
                 _rule([rtp], _networks(operator.relay_cidrs) if relayed else []),
                 _rule([{"protocol": "TCP", "port": CONTROL_PORT}], operators),
                 _rule([{"protocol": "TCP", "port": HTTP_PORT}], scrapers),
             ],
+            **({} if egress is None else {"egress": egress}),
         },
     }
 

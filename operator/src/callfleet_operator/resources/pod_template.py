@@ -10,8 +10,10 @@ from .facts import OperatorFacts
 from .names import (
     CONTROL_PORT,
     GATE,
+    GRPCS,
     HTTP_PORT,
     REVISION_LABEL,
+    SPEAKS,
     keys_secret_name,
     live_name,
     revision_labels,
@@ -19,14 +21,18 @@ from .names import (
     service_name,
     settings_name,
     tls_secret_name,
+    tokens_secret_name,
 )
 from .quantities import canonical_resources
 
 SETTINGS_DIR, LIVE_DIR = "/etc/callfleet/settings", "/etc/callfleet/live"
 TLS_DIR = "/etc/callfleet/tls"
 BANKING_DIR = "/etc/callfleet/banking"
+JOURNAL_DIR = "/var/lib/callfleet/journal"
 SETTINGS_FILE, LIVE_FILE = "agent.yaml", live.FILE
 
+# A journal takes twice its bound of 16 MiB and a segment; a pod over its limit is evicted.
+JOURNAL_MEBIBYTES = 64
 USER_ID = 10001
 # After SIGTERM: 5 s until the row is out at the latest, then the calls, then 32 s (64 times T1,
 # RFC 3261 section 17) for the last transaction, and time to stop.
@@ -54,12 +60,11 @@ def pod_template(agent: VoiceAgent, revision: str, operator: OperatorFacts) -> d
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [container(agent, operator)],
-        "volumes": volumes(agent, revision),
+        "volumes": volumes(agent, revision, operator),
         "topologySpreadConstraints": topology_spread(agent),
     }
     metadata: dict[str, Any] = {"labels": {**pod.labels, **revision_labels(agent, revision)}}
-    if pod.annotations:
-        metadata["annotations"] = dict(pod.annotations)
+    metadata["annotations"] = {**pod.annotations, SPEAKS: GRPCS}
     return {"metadata": metadata, "spec": spec | placement(pod)}
 
 
@@ -71,7 +76,7 @@ def container(agent: VoiceAgent, operator: OperatorFacts) -> dict[str, Any]:
         "image": pod.image or operator.agent_image,
         "imagePullPolicy": pod.image_pull_policy or operator.agent_image_pull_policy,
         "command": ["callfleet", "serve", "agent", "--settings", f"{SETTINGS_DIR}/{SETTINGS_FILE}"],
-        "env": environment(pod, operator),
+        "env": environment(agent, operator),
         "ports": ports(agent),
         "resources": resources(agent),
         "startupProbe": probe("/healthz", every=1, failures=180),
@@ -82,12 +87,12 @@ def container(agent: VoiceAgent, operator: OperatorFacts) -> dict[str, Any]:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "volumeMounts": volume_mounts(agent),
+        "volumeMounts": volume_mounts(agent, operator),
     }
 
 
-def environment(pod: AgentPod, operator: OperatorFacts) -> list[dict[str, Any]]:
-    """Who the pod is, by the downward API, and whom it believes."""
+def environment(agent: VoiceAgent, operator: OperatorFacts) -> list[dict[str, Any]]:
+    """Who the pod is, by the downward API, whom it believes, and what services it has."""
     fields = {
         "POD_NAME": "metadata.name",
         "POD_NAMESPACE": "metadata.namespace",
@@ -102,9 +107,24 @@ def environment(pod: AgentPod, operator: OperatorFacts) -> list[dict[str, Any]]:
             for name, path in fields.items()
         ),
         *([{"name": "CALLFLEET_TRUSTED", "value": trusted}] if trusted else []),
-        {"name": "CALLFLEET_LOG_LEVEL", "value": pod.log_level},
+        {"name": "CALLFLEET_LOG_LEVEL", "value": agent.spec.pod.log_level},
+        *_services(agent, operator),
         *_traces(operator.traces_endpoint),
     ]
+
+
+def _services(agent: VoiceAgent, operator: OperatorFacts) -> list[dict[str, Any]]:
+    """An agent that names a bank of its own asks that one by itself."""
+    services = operator.services
+    if not services.any:
+        return []
+    values = {
+        "CALLFLEET_SESSION_MANAGER": services.session_manager,
+        "CALLFLEET_CONTEXT_STORE": services.context_store,
+        "CALLFLEET_BANKING": services.banking if agent.spec.banking.url is None else "",
+        "CALLFLEET_JOURNAL": JOURNAL_DIR,
+    }
+    return [{"name": name, "value": value} for name, value in values.items() if value]
 
 
 def _traces(endpoint: str | None) -> list[dict[str, Any]]:
@@ -158,13 +178,17 @@ def probe(path: str, *, every: int, failures: int) -> dict[str, Any]:
     }
 
 
-def volumes(agent: VoiceAgent, revision: str) -> list[dict[str, Any]]:
-    """Settings of the revision, live settings, certificates, keys, and room for sockets."""
+def volumes(agent: VoiceAgent, revision: str, operator: OperatorFacts) -> list[dict[str, Any]]:
+    """Settings of the revision, live settings, identity, keys, and room for sockets and for what
+    is owed to the platform's services.
+    """
+    tokens = tokens_secret_name(agent) if operator.services.any else None
+    journal = {"sizeLimit": f"{JOURNAL_MEBIBYTES}Mi"}
     banking = banking_sources(agent)
     return [
         {"name": "settings", "configMap": {"name": settings_name(agent, revision)}},
         {"name": "live", "configMap": {"name": live_name(agent)}},
-        {"name": "tls", "secret": {"secretName": tls_secret_name(agent), "defaultMode": 0o440}},
+        identity_volume(tls_secret_name(agent), tokens),
         {
             "name": "providers",
             "secret": {
@@ -180,22 +204,46 @@ def volumes(agent: VoiceAgent, revision: str) -> list[dict[str, Any]]:
         ),
         {"name": "run", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}},
         {"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}},
+        *([{"name": "journal", "emptyDir": journal}] if operator.services.any else []),
     ]
+
+
+def identity_volume(certificate: str, tokens: str | None) -> dict[str, Any]:
+    """The certificate, and tokens beside it where there are services that ask for them.
+
+    Without tokens a pod takes calls all the same: what it owes to the services waits for them.
+    """
+    if tokens is None:
+        return {"name": "tls", "secret": {"secretName": certificate, "defaultMode": 0o440}}
+    sources = [
+        {"secret": {"name": certificate}},
+        {"secret": {"name": tokens, "optional": True}},
+    ]
+    return {"name": "tls", "projected": {"defaultMode": 0o440, "sources": sources}}
 
 
 def banking_sources(agent: VoiceAgent) -> list[dict[str, Any]]:
-    """The token for the bank and the CA that verifies it, side by side."""
+    """What proves the agent to the bank and the bank to it, side by side."""
     banking = agent.spec.banking
-    named = (("token", banking.credentials_secret_name), ("ca.crt", banking.ca_secret_name))
-    return [
-        {"secret": {"name": name, "items": [{"key": key, "path": key}]}}
-        for key, name in named
-        if name is not None
-    ]
+    credentials, pair = banking.credentials_secret_name, banking.certificate_secret_name
+    with_oauth = banking.oauth is not None
+    named = (
+        (credentials, ("clientId",) if with_oauth else ("token",), False),
+        (credentials if with_oauth else None, ("clientSecret",), pair is not None),
+        (banking.ca_secret_name, ("ca.crt",), False),
+        (pair, ("tls.crt", "tls.key"), False),
+    )
+    return [_of_secret(name, keys, optional) for name, keys, optional in named if name is not None]
 
 
-def volume_mounts(agent: VoiceAgent) -> list[dict[str, Any]]:
-    """Where the volumes are seen; only sockets and scratch files can be written."""
+def _of_secret(name: str, keys: tuple[str, ...], optional: bool) -> dict[str, Any]:
+    items = [{"key": key, "path": key} for key in keys]
+    return {"secret": {"name": name, "items": items, **({"optional": True} if optional else {})}}
+
+
+def volume_mounts(agent: VoiceAgent, operator: OperatorFacts) -> list[dict[str, Any]]:
+    """Where the volumes are seen; only sockets, scratch files and the journal can be written."""
+    journal = [{"name": "journal", "mountPath": JOURNAL_DIR}] if operator.services.any else []
     read_only = {
         "settings": SETTINGS_DIR,
         "live": LIVE_DIR,
@@ -208,6 +256,7 @@ def volume_mounts(agent: VoiceAgent) -> list[dict[str, Any]]:
         *({"name": name, "mountPath": path, "readOnly": True} for name, path in read_only.items()),
         {"name": "run", "mountPath": "/run/callfleet"},
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of the pod's own
+        *journal,
     ]
 
 

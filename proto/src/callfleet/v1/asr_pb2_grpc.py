@@ -60,7 +60,8 @@ class ASRServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SelectProvider(self, request, context):
-        """Chooses the provider. NOT_FOUND when there is no such provider.
+        """Chooses the provider, on every replica: that of a session until an hour after it was last used, that for all others
+        until a week after. NOT_FOUND when there is no such provider.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -16,6 +16,8 @@ class AuthenticationStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     AUTHENTICATION_STATUS_PENDING: _ClassVar[AuthenticationStatus]
     AUTHENTICATION_STATUS_VERIFIED: _ClassVar[AuthenticationStatus]
     AUTHENTICATION_STATUS_FAILED: _ClassVar[AuthenticationStatus]
+    AUTHENTICATION_STATUS_UNKNOWN_CALLER: _ClassVar[AuthenticationStatus]
+    AUTHENTICATION_STATUS_EXPIRED: _ClassVar[AuthenticationStatus]
 
 class AuthenticationMethod(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -48,6 +50,8 @@ AUTHENTICATION_STATUS_UNSPECIFIED: AuthenticationStatus
 AUTHENTICATION_STATUS_PENDING: AuthenticationStatus
 AUTHENTICATION_STATUS_VERIFIED: AuthenticationStatus
 AUTHENTICATION_STATUS_FAILED: AuthenticationStatus
+AUTHENTICATION_STATUS_UNKNOWN_CALLER: AuthenticationStatus
+AUTHENTICATION_STATUS_EXPIRED: AuthenticationStatus
 AUTHENTICATION_METHOD_UNSPECIFIED: AuthenticationMethod
 AUTHENTICATION_METHOD_CARD_LAST_DIGITS: AuthenticationMethod
 AUTHENTICATION_METHOD_DATE_OF_BIRTH: AuthenticationMethod
@@ -69,49 +73,57 @@ CARD_DELIVERY_STATUS_LOST: CardDeliveryStatus
 CARD_DELIVERY_STATUS_BLOCKED: CardDeliveryStatus
 
 class AuthenticationRequest(_message.Message):
-    __slots__ = ("session_id", "customer_id", "method", "credential", "request_id", "correlation_id")
+    __slots__ = ("session_id", "customer_id", "method", "credential", "request_id", "correlation_id", "caller_id")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     METHOD_FIELD_NUMBER: _ClassVar[int]
     CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CALLER_ID_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     customer_id: str
     method: AuthenticationMethod
     credential: str
     request_id: str
     correlation_id: str
-    def __init__(self, session_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., method: _Optional[_Union[AuthenticationMethod, str]] = ..., credential: _Optional[str] = ..., request_id: _Optional[str] = ..., correlation_id: _Optional[str] = ...) -> None: ...
+    caller_id: str
+    def __init__(self, session_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., method: _Optional[_Union[AuthenticationMethod, str]] = ..., credential: _Optional[str] = ..., request_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., caller_id: _Optional[str] = ...) -> None: ...
 
 class AuthenticationResponse(_message.Message):
-    __slots__ = ("status", "attempts_left", "locked_until", "session_id", "correlation_id")
+    __slots__ = ("status", "attempts_left", "locked_until", "session_id", "correlation_id", "customer_id", "expires_at")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     ATTEMPTS_LEFT_FIELD_NUMBER: _ClassVar[int]
     LOCKED_UNTIL_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
     status: AuthenticationStatus
     attempts_left: int
     locked_until: _timestamp_pb2.Timestamp
     session_id: str
     correlation_id: str
-    def __init__(self, status: _Optional[_Union[AuthenticationStatus, str]] = ..., attempts_left: _Optional[int] = ..., locked_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., session_id: _Optional[str] = ..., correlation_id: _Optional[str] = ...) -> None: ...
+    customer_id: str
+    expires_at: _timestamp_pb2.Timestamp
+    def __init__(self, status: _Optional[_Union[AuthenticationStatus, str]] = ..., attempts_left: _Optional[int] = ..., locked_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., session_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class CardDeliveryRequest(_message.Message):
-    __slots__ = ("session_id", "customer_id", "card_id", "correlation_id")
+    __slots__ = ("session_id", "customer_id", "card_id", "correlation_id", "request_id")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     CARD_ID_FIELD_NUMBER: _ClassVar[int]
     CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     customer_id: str
     card_id: str
     correlation_id: str
-    def __init__(self, session_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., card_id: _Optional[str] = ..., correlation_id: _Optional[str] = ...) -> None: ...
+    request_id: str
+    def __init__(self, session_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., card_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class CardDeliveryResponse(_message.Message):
-    __slots__ = ("status", "carrier", "tracking_number", "shipped_at", "expected_at", "delivered_at", "session_id", "correlation_id")
+    __slots__ = ("status", "carrier", "tracking_number", "shipped_at", "expected_at", "delivered_at", "session_id", "correlation_id", "status_at")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     CARRIER_FIELD_NUMBER: _ClassVar[int]
     TRACKING_NUMBER_FIELD_NUMBER: _ClassVar[int]
@@ -120,6 +132,7 @@ class CardDeliveryResponse(_message.Message):
     DELIVERED_AT_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_AT_FIELD_NUMBER: _ClassVar[int]
     status: CardDeliveryStatus
     carrier: str
     tracking_number: str
@@ -128,7 +141,8 @@ class CardDeliveryResponse(_message.Message):
     delivered_at: _timestamp_pb2.Timestamp
     session_id: str
     correlation_id: str
-    def __init__(self, status: _Optional[_Union[CardDeliveryStatus, str]] = ..., carrier: _Optional[str] = ..., tracking_number: _Optional[str] = ..., shipped_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expected_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delivered_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., session_id: _Optional[str] = ..., correlation_id: _Optional[str] = ...) -> None: ...
+    status_at: _timestamp_pb2.Timestamp
+    def __init__(self, status: _Optional[_Union[CardDeliveryStatus, str]] = ..., carrier: _Optional[str] = ..., tracking_number: _Optional[str] = ..., shipped_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expected_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delivered_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., session_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., status_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class TransactionRequest(_message.Message):
     __slots__ = ("transaction_id", "session_id", "customer_id", "transaction_type", "query_parameters", "correlation_id")

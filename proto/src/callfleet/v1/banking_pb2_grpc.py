@@ -57,7 +57,10 @@ class BankingServiceServicer:
     """
 
     def AuthenticateCustomer(self, request, context):
-        """Checks a caller's proof. RESOURCE_EXHAUSTED after the last try.
+        """Checks a caller's proof, or has a one-time code sent. RESOURCE_EXHAUSTED after the last try (LOCKED_OUT) and when no
+        other code may be sent now (TOO_MANY_CODES), ALREADY_EXISTS when the request's id came before with another proof,
+        FAILED_PRECONDITION when it came 20 seconds ago or earlier and was never answered. As many proofs of a customer are
+        under way as tries are left; one more waits for them, 4 seconds at most: ABORTED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

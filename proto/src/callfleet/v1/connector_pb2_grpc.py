@@ -28,7 +28,8 @@ if _version_not_supported:
 
 
 class AIVoiceConnectorServiceStub:
-    """Bridges telephony and the pipeline.
+    """Bridges telephony and the pipeline. Any replica may be asked: it brings a request to the one that holds the session.
+    UNAVAILABLE (SESSION_AWAY, try again) when that one, or one that may hold it, does not answer.
     """
 
     def __init__(self, channel):
@@ -60,32 +61,44 @@ class AIVoiceConnectorServiceStub:
 
 
 class AIVoiceConnectorServiceServicer:
-    """Bridges telephony and the pipeline.
+    """Bridges telephony and the pipeline. Any replica may be asked: it brings a request to the one that holds the session.
+    UNAVAILABLE (SESSION_AWAY, try again) when that one, or one that may hold it, does not answer.
     """
 
     def CreateSession(self, request, context):
-        """Starts a session. RESOURCE_EXHAUSTED when the pod is full, UNAVAILABLE while it drains.
+        """Starts a session. RESOURCE_EXHAUSTED when the pod is full, UNAVAILABLE while it drains or has no worker (NO_WORKER).
+        The agent of one that goes on with a session that was cut off, by its pod's death or for want of a stream, asks
+        whether to go on where they were. FAILED_PRECONDITION (SESSION_ENDED) for a session that came to its end or was cut
+        off before that, ALREADY_EXISTS (SESSION_EXISTS) for another client's, and UNAVAILABLE (SESSION_ELSEWHERE, try again)
+        while another replica may have it: until that has told of nothing for 15 seconds.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ProcessAudioStream(self, request_iterator, context):
-        """Carries the conversation: the caller's audio in, the agent's audio out, both at the pace of speech.
+        """Carries the conversation: the caller's audio in, the agent's audio out, both at the pace of speech. A session has one
+        stream at a time, and the newest stream of the client that made the session is the one: it goes on where the
+        conversation was, as soon as the stream before it has handed over. That one ends with ABORTED (STREAM_TAKEN_OVER), and
+        the session goes on. UNAVAILABLE (STREAM_EXISTS, try again) when the stream before it has not left within 10 seconds,
+        and (NO_WORKER, try again) when no worker takes the conversation; one whose worker dies goes on with another.
+        A session that has no stream for 30 seconds is ended as interrupted. NOT_FOUND for an unknown session and another
+        client's, FAILED_PRECONDITION (SESSION_ENDED) for one that has ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EndSession(self, request, context):
-        """Ends a session. NOT_FOUND.
+        """Ends a session; one whose replica is gone, in what is written of it. NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetSessionStatus(self, request, context):
-        """How a session is doing. NOT_FOUND.
+        """How a session is doing; one whose replica is gone is INTERRUPTED if nobody has ended it, and its activity, turns and
+        epoch are not known. NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -123,7 +136,8 @@ def add_AIVoiceConnectorServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AIVoiceConnectorService:
-    """Bridges telephony and the pipeline.
+    """Bridges telephony and the pipeline. Any replica may be asked: it brings a request to the one that holds the session.
+    UNAVAILABLE (SESSION_AWAY, try again) when that one, or one that may hold it, does not answer.
     """
 
     @staticmethod

@@ -22,32 +22,37 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63\x61llfleet/v1/session.proto\x12\x0c\x63\x61llfleet.v1\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb9\x03\n\x0b\x43\x61llSession\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63\x61ller_phone\x18\x02 \x01(\t\x12\x33\n\x0f\x63\x61ll_start_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rcall_end_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bsip_call_id\x18\x05 \x01(\t\x12+\n\x06status\x18\x06 \x01(\x0e\x32\x1b.callfleet.v1.SessionStatus\x12\x33\n\x12\x61i_provider_config\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63orrelation_id\x18\n \x01(\t\x12\x14\n\x0c\x61vc_instance\x18\x0b \x01(\t\x12\x13\n\x0bvoice_agent\x18\x0c \x01(\t\"{\n\x0fSessionResponse\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12+\n\x06status\x18\x02 \x01(\x0e\x32\x1b.callfleet.v1.SessionStatus\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x04 \x01(\t\"\x9f\x01\n\x14UpdateSessionRequest\x12*\n\x07session\x18\x01 \x01(\x0b\x32\x19.callfleet.v1.CallSession\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x04 \x01(\t\"_\n\x11GetSessionRequest\x12\x14\n\nsession_id\x18\x01 \x01(\tH\x00\x12\x15\n\x0bsip_call_id\x18\x02 \x01(\tH\x00\x12\x16\n\x0e\x63orrelation_id\x18\x03 \x01(\tB\x05\n\x03key\"\x8d\x02\n\x11\x45ndSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x36\n\x06reason\x18\x02 \x01(\x0e\x32&.callfleet.v1.EndSessionRequest.Reason\x12\x31\n\rcall_end_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63orrelation_id\x18\x04 \x01(\t\"a\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x14\n\x10REASON_COMPLETED\x10\x01\x12\x11\n\rREASON_FAILED\x10\x02\x12\x16\n\x12REASON_INTERRUPTED\x10\x03*\xa3\x01\n\rSessionStatus\x12\x1e\n\x1aSESSION_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15SESSION_STATUS_ACTIVE\x10\x01\x12\x1c\n\x18SESSION_STATUS_COMPLETED\x10\x02\x12\x19\n\x15SESSION_STATUS_FAILED\x10\x03\x12\x1e\n\x1aSESSION_STATUS_INTERRUPTED\x10\x04\x32\xce\x02\n\x15SessionManagerService\x12I\n\rCreateSession\x12\x19.callfleet.v1.CallSession\x1a\x1d.callfleet.v1.SessionResponse\x12R\n\rUpdateSession\x12\".callfleet.v1.UpdateSessionRequest\x1a\x1d.callfleet.v1.SessionResponse\x12H\n\nGetSession\x12\x1f.callfleet.v1.GetSessionRequest\x1a\x19.callfleet.v1.CallSession\x12L\n\nEndSession\x12\x1f.callfleet.v1.EndSessionRequest\x1a\x1d.callfleet.v1.SessionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63\x61llfleet/v1/session.proto\x12\x0c\x63\x61llfleet.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xca\x03\n\x0b\x43\x61llSession\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63\x61ller_phone\x18\x02 \x01(\t\x12\x33\n\x0f\x63\x61ll_start_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rcall_end_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bsip_call_id\x18\x05 \x01(\t\x12+\n\x06status\x18\x06 \x01(\x0e\x32\x1b.callfleet.v1.SessionStatus\x12\x33\n\x12\x61i_provider_config\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63orrelation_id\x18\n \x01(\t\x12\x14\n\x0c\x61vc_instance\x18\x0b \x01(\t\x12\x13\n\x0bvoice_agent\x18\x0c \x01(\t\x12\x0f\n\x07version\x18\r \x01(\x04\"\x8c\x01\n\x0fSessionResponse\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12+\n\x06status\x18\x02 \x01(\x0e\x32\x1b.callfleet.v1.SessionStatus\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\x04\"\xb9\x01\n\x14UpdateSessionRequest\x12*\n\x07session\x18\x01 \x01(\x0b\x32\x19.callfleet.v1.CallSession\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x04 \x01(\t\x12\x18\n\x10\x65xpected_version\x18\x05 \x01(\x04\"_\n\x11GetSessionRequest\x12\x14\n\nsession_id\x18\x01 \x01(\tH\x00\x12\x15\n\x0bsip_call_id\x18\x02 \x01(\tH\x00\x12\x16\n\x0e\x63orrelation_id\x18\x03 \x01(\tB\x05\n\x03key\"\x9a\x01\n\x16\x46indInterruptedRequest\x12\x14\n\x0c\x63\x61ller_phone\x18\x01 \x01(\t\x12\x13\n\x0bsip_call_id\x18\x02 \x01(\t\x12\x12\n\nsession_id\x18\x03 \x01(\t\x12)\n\x06within\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x16\n\x0e\x63orrelation_id\x18\x05 \x01(\t\"]\n\x17\x46indInterruptedResponse\x12*\n\x07session\x18\x01 \x01(\x0b\x32\x19.callfleet.v1.CallSession\x12\x16\n\x0e\x63orrelation_id\x18\x02 \x01(\t\"\x8d\x02\n\x11\x45ndSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x36\n\x06reason\x18\x02 \x01(\x0e\x32&.callfleet.v1.EndSessionRequest.Reason\x12\x31\n\rcall_end_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63orrelation_id\x18\x04 \x01(\t\"a\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x14\n\x10REASON_COMPLETED\x10\x01\x12\x11\n\rREASON_FAILED\x10\x02\x12\x16\n\x12REASON_INTERRUPTED\x10\x03*\xa3\x01\n\rSessionStatus\x12\x1e\n\x1aSESSION_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15SESSION_STATUS_ACTIVE\x10\x01\x12\x1c\n\x18SESSION_STATUS_COMPLETED\x10\x02\x12\x19\n\x15SESSION_STATUS_FAILED\x10\x03\x12\x1e\n\x1aSESSION_STATUS_INTERRUPTED\x10\x04\x32\xae\x03\n\x15SessionManagerService\x12I\n\rCreateSession\x12\x19.callfleet.v1.CallSession\x1a\x1d.callfleet.v1.SessionResponse\x12R\n\rUpdateSession\x12\".callfleet.v1.UpdateSessionRequest\x1a\x1d.callfleet.v1.SessionResponse\x12H\n\nGetSession\x12\x1f.callfleet.v1.GetSessionRequest\x1a\x19.callfleet.v1.CallSession\x12^\n\x0f\x46indInterrupted\x12$.callfleet.v1.FindInterruptedRequest\x1a%.callfleet.v1.FindInterruptedResponse\x12L\n\nEndSession\x12\x1f.callfleet.v1.EndSessionRequest\x1a\x1d.callfleet.v1.SessionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'callfleet.v1.session_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SESSIONSTATUS']._serialized_start=1242
-  _globals['_SESSIONSTATUS']._serialized_end=1405
-  _globals['_CALLSESSION']._serialized_start=142
-  _globals['_CALLSESSION']._serialized_end=583
-  _globals['_SESSIONRESPONSE']._serialized_start=585
-  _globals['_SESSIONRESPONSE']._serialized_end=708
-  _globals['_UPDATESESSIONREQUEST']._serialized_start=711
-  _globals['_UPDATESESSIONREQUEST']._serialized_end=870
-  _globals['_GETSESSIONREQUEST']._serialized_start=872
-  _globals['_GETSESSIONREQUEST']._serialized_end=967
-  _globals['_ENDSESSIONREQUEST']._serialized_start=970
-  _globals['_ENDSESSIONREQUEST']._serialized_end=1239
-  _globals['_ENDSESSIONREQUEST_REASON']._serialized_start=1142
-  _globals['_ENDSESSIONREQUEST_REASON']._serialized_end=1239
-  _globals['_SESSIONMANAGERSERVICE']._serialized_start=1408
-  _globals['_SESSIONMANAGERSERVICE']._serialized_end=1742
+  _globals['_SESSIONSTATUS']._serialized_start=1587
+  _globals['_SESSIONSTATUS']._serialized_end=1750
+  _globals['_CALLSESSION']._serialized_start=174
+  _globals['_CALLSESSION']._serialized_end=632
+  _globals['_SESSIONRESPONSE']._serialized_start=635
+  _globals['_SESSIONRESPONSE']._serialized_end=775
+  _globals['_UPDATESESSIONREQUEST']._serialized_start=778
+  _globals['_UPDATESESSIONREQUEST']._serialized_end=963
+  _globals['_GETSESSIONREQUEST']._serialized_start=965
+  _globals['_GETSESSIONREQUEST']._serialized_end=1060
+  _globals['_FINDINTERRUPTEDREQUEST']._serialized_start=1063
+  _globals['_FINDINTERRUPTEDREQUEST']._serialized_end=1217
+  _globals['_FINDINTERRUPTEDRESPONSE']._serialized_start=1219
+  _globals['_FINDINTERRUPTEDRESPONSE']._serialized_end=1312
+  _globals['_ENDSESSIONREQUEST']._serialized_start=1315
+  _globals['_ENDSESSIONREQUEST']._serialized_end=1584
+  _globals['_ENDSESSIONREQUEST_REASON']._serialized_start=1487
+  _globals['_ENDSESSIONREQUEST_REASON']._serialized_end=1584
+  _globals['_SESSIONMANAGERSERVICE']._serialized_start=1753
+  _globals['_SESSIONMANAGERSERVICE']._serialized_end=2183
 # @@protoc_insertion_point(module_scope)

@@ -1,5 +1,6 @@
 import datetime
 
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -25,7 +26,7 @@ SESSION_STATUS_FAILED: SessionStatus
 SESSION_STATUS_INTERRUPTED: SessionStatus
 
 class CallSession(_message.Message):
-    __slots__ = ("session_id", "caller_phone", "call_start_time", "call_end_time", "sip_call_id", "status", "ai_provider_config", "created_at", "updated_at", "correlation_id", "avc_instance", "voice_agent")
+    __slots__ = ("session_id", "caller_phone", "call_start_time", "call_end_time", "sip_call_id", "status", "ai_provider_config", "created_at", "updated_at", "correlation_id", "avc_instance", "voice_agent", "version")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     CALLER_PHONE_FIELD_NUMBER: _ClassVar[int]
     CALL_START_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -38,6 +39,7 @@ class CallSession(_message.Message):
     CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
     AVC_INSTANCE_FIELD_NUMBER: _ClassVar[int]
     VOICE_AGENT_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     caller_phone: str
     call_start_time: _timestamp_pb2.Timestamp
@@ -50,31 +52,36 @@ class CallSession(_message.Message):
     correlation_id: str
     avc_instance: str
     voice_agent: str
-    def __init__(self, session_id: _Optional[str] = ..., caller_phone: _Optional[str] = ..., call_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., call_end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sip_call_id: _Optional[str] = ..., status: _Optional[_Union[SessionStatus, str]] = ..., ai_provider_config: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., correlation_id: _Optional[str] = ..., avc_instance: _Optional[str] = ..., voice_agent: _Optional[str] = ...) -> None: ...
+    version: int
+    def __init__(self, session_id: _Optional[str] = ..., caller_phone: _Optional[str] = ..., call_start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., call_end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sip_call_id: _Optional[str] = ..., status: _Optional[_Union[SessionStatus, str]] = ..., ai_provider_config: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., correlation_id: _Optional[str] = ..., avc_instance: _Optional[str] = ..., voice_agent: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
 
 class SessionResponse(_message.Message):
-    __slots__ = ("session_id", "status", "message", "correlation_id")
+    __slots__ = ("session_id", "status", "message", "correlation_id", "version")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     status: SessionStatus
     message: str
     correlation_id: str
-    def __init__(self, session_id: _Optional[str] = ..., status: _Optional[_Union[SessionStatus, str]] = ..., message: _Optional[str] = ..., correlation_id: _Optional[str] = ...) -> None: ...
+    version: int
+    def __init__(self, session_id: _Optional[str] = ..., status: _Optional[_Union[SessionStatus, str]] = ..., message: _Optional[str] = ..., correlation_id: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
 
 class UpdateSessionRequest(_message.Message):
-    __slots__ = ("session", "update_mask", "request_id", "correlation_id")
+    __slots__ = ("session", "update_mask", "request_id", "correlation_id", "expected_version")
     SESSION_FIELD_NUMBER: _ClassVar[int]
     UPDATE_MASK_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
     session: CallSession
     update_mask: _field_mask_pb2.FieldMask
     request_id: str
     correlation_id: str
-    def __init__(self, session: _Optional[_Union[CallSession, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., request_id: _Optional[str] = ..., correlation_id: _Optional[str] = ...) -> None: ...
+    expected_version: int
+    def __init__(self, session: _Optional[_Union[CallSession, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ..., request_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., expected_version: _Optional[int] = ...) -> None: ...
 
 class GetSessionRequest(_message.Message):
     __slots__ = ("session_id", "sip_call_id", "correlation_id")
@@ -85,6 +92,28 @@ class GetSessionRequest(_message.Message):
     sip_call_id: str
     correlation_id: str
     def __init__(self, session_id: _Optional[str] = ..., sip_call_id: _Optional[str] = ..., correlation_id: _Optional[str] = ...) -> None: ...
+
+class FindInterruptedRequest(_message.Message):
+    __slots__ = ("caller_phone", "sip_call_id", "session_id", "within", "correlation_id")
+    CALLER_PHONE_FIELD_NUMBER: _ClassVar[int]
+    SIP_CALL_ID_FIELD_NUMBER: _ClassVar[int]
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    WITHIN_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    caller_phone: str
+    sip_call_id: str
+    session_id: str
+    within: _duration_pb2.Duration
+    correlation_id: str
+    def __init__(self, caller_phone: _Optional[str] = ..., sip_call_id: _Optional[str] = ..., session_id: _Optional[str] = ..., within: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., correlation_id: _Optional[str] = ...) -> None: ...
+
+class FindInterruptedResponse(_message.Message):
+    __slots__ = ("session", "correlation_id")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    session: CallSession
+    correlation_id: str
+    def __init__(self, session: _Optional[_Union[CallSession, _Mapping]] = ..., correlation_id: _Optional[str] = ...) -> None: ...
 
 class EndSessionRequest(_message.Message):
     __slots__ = ("session_id", "reason", "call_end_time", "correlation_id")

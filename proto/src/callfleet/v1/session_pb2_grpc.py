@@ -27,6 +27,7 @@ if _version_not_supported:
 
 class SessionManagerServiceStub:
     """Keeps the records of calls: PostgreSQL is the truth, Redis the fast copy (session:{session_id}, one hour).
+    A session belongs to the identity that made it; to any other it is not there.
     """
 
     def __init__(self, channel):
@@ -50,6 +51,11 @@ class SessionManagerServiceStub:
                 request_serializer=callfleet_dot_v1_dot_session__pb2.GetSessionRequest.SerializeToString,
                 response_deserializer=callfleet_dot_v1_dot_session__pb2.CallSession.FromString,
                 _registered_method=True)
+        self.FindInterrupted = channel.unary_unary(
+                '/callfleet.v1.SessionManagerService/FindInterrupted',
+                request_serializer=callfleet_dot_v1_dot_session__pb2.FindInterruptedRequest.SerializeToString,
+                response_deserializer=callfleet_dot_v1_dot_session__pb2.FindInterruptedResponse.FromString,
+                _registered_method=True)
         self.EndSession = channel.unary_unary(
                 '/callfleet.v1.SessionManagerService/EndSession',
                 request_serializer=callfleet_dot_v1_dot_session__pb2.EndSessionRequest.SerializeToString,
@@ -59,6 +65,7 @@ class SessionManagerServiceStub:
 
 class SessionManagerServiceServicer:
     """Keeps the records of calls: PostgreSQL is the truth, Redis the fast copy (session:{session_id}, one hour).
+    A session belongs to the identity that made it; to any other it is not there.
     """
 
     def CreateSession(self, request, context):
@@ -69,7 +76,7 @@ class SessionManagerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateSession(self, request, context):
-        """Changes fields of a session. NOT_FOUND, FAILED_PRECONDITION once it has ended.
+        """Changes fields of a session. NOT_FOUND, ABORTED on a lost update, FAILED_PRECONDITION once it has ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -82,8 +89,15 @@ class SessionManagerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FindInterrupted(self, request, context):
+        """The last call of a caller to the agent that asks, if it broke off a moment ago.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def EndSession(self, request, context):
-        """Ends a session. NOT_FOUND.
+        """Ends a session; its context is kept for 30 minutes more at most. NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -107,6 +121,11 @@ def add_SessionManagerServiceServicer_to_server(servicer, server):
                     request_deserializer=callfleet_dot_v1_dot_session__pb2.GetSessionRequest.FromString,
                     response_serializer=callfleet_dot_v1_dot_session__pb2.CallSession.SerializeToString,
             ),
+            'FindInterrupted': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindInterrupted,
+                    request_deserializer=callfleet_dot_v1_dot_session__pb2.FindInterruptedRequest.FromString,
+                    response_serializer=callfleet_dot_v1_dot_session__pb2.FindInterruptedResponse.SerializeToString,
+            ),
             'EndSession': grpc.unary_unary_rpc_method_handler(
                     servicer.EndSession,
                     request_deserializer=callfleet_dot_v1_dot_session__pb2.EndSessionRequest.FromString,
@@ -122,6 +141,7 @@ def add_SessionManagerServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class SessionManagerService:
     """Keeps the records of calls: PostgreSQL is the truth, Redis the fast copy (session:{session_id}, one hour).
+    A session belongs to the identity that made it; to any other it is not there.
     """
 
     @staticmethod
@@ -195,6 +215,33 @@ class SessionManagerService:
             '/callfleet.v1.SessionManagerService/GetSession',
             callfleet_dot_v1_dot_session__pb2.GetSessionRequest.SerializeToString,
             callfleet_dot_v1_dot_session__pb2.CallSession.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindInterrupted(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/callfleet.v1.SessionManagerService/FindInterrupted',
+            callfleet_dot_v1_dot_session__pb2.FindInterruptedRequest.SerializeToString,
+            callfleet_dot_v1_dot_session__pb2.FindInterruptedResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -60,7 +60,8 @@ class TTSServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SelectVoice(self, request, context):
-        """Chooses a voice. NOT_FOUND when no provider has it.
+        """Chooses a voice, on every replica: that of a session until an hour after it was last used, that for all others until
+        a week after. NOT_FOUND when no provider has it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -60,7 +60,8 @@ class VADServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Configure(self, request, context):
-        """Changes the thresholds. INVALID_ARGUMENT names the field.
+        """Changes the thresholds, for streams that begin from now on, on every replica: those of a session until an hour after
+        they were last used, those for all others until a week after. INVALID_ARGUMENT names the field.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

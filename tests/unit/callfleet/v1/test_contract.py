@@ -26,6 +26,7 @@ SERVICES = {
         "CreateSession": ("CallSession", False, "SessionResponse", False),
         "UpdateSession": ("UpdateSessionRequest", False, "SessionResponse", False),
         "GetSession": ("GetSessionRequest", False, "CallSession", False),
+        "FindInterrupted": ("FindInterruptedRequest", False, "FindInterruptedResponse", False),
         "EndSession": ("EndSessionRequest", False, "SessionResponse", False),
     },
     "VADService": {
@@ -62,6 +63,34 @@ SERVICES = {
     "AgentPodService": {"Control": ("PodIntent", True, "PodReport", True)},
 }
 
+# What the contract numbered from its beginning: {message: {field: (number, type)}}. A message may
+# get more fields; these stay as they are.
+T = FieldDescriptor
+FIELDS = {
+    "AudioChunk": {
+        "audio_data": (1, T.TYPE_BYTES),
+        "sample_rate": (2, T.TYPE_INT32),
+        "format": (3, T.TYPE_ENUM),
+        "timestamp": (4, T.TYPE_INT64),
+    },
+    "SessionResponse": {
+        "session_id": (1, T.TYPE_STRING),
+        "status": (2, T.TYPE_ENUM),
+        "message": (3, T.TYPE_STRING),
+    },
+    "TextProcessingRequest": {
+        "text": (1, T.TYPE_STRING),
+        "session_id": (2, T.TYPE_STRING),
+        "context": (3, T.TYPE_MESSAGE),
+        "intent": (4, T.TYPE_STRING),
+    },
+}
+KINDS = {
+    ("AudioChunk", "format"): "AudioFormat",
+    ("SessionResponse", "status"): "SessionStatus",
+    ("TextProcessingRequest", "context"): "ConversationContext",
+}
+
 
 def test_services_are_those_of_the_contract() -> None:
     found = {
@@ -78,6 +107,31 @@ def test_services_are_those_of_the_contract() -> None:
         for service in file.services_by_name.values()
     }
     assert SERVICES == found
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_fields_keep_their_numbers_and_types(name: str) -> None:
+    fields = named(name).fields_by_name
+    found = {field: (fields[field].number, fields[field].type) for field in FIELDS[name]}
+    assert found == FIELDS[name]
+    assert not any(fields[field].is_repeated for field in FIELDS[name])
+
+
+@pytest.mark.parametrize(("message", "field"), KINDS)
+def test_fields_of_other_types_keep_them(message: str, field: str) -> None:
+    found = named(message).fields_by_name[field]
+    kind = found.enum_type or found.message_type
+    assert kind is not None
+    assert kind.name == KINDS[message, field]
+
+
+def named(message: str) -> Descriptor:
+    [found] = [
+        file.message_types_by_name[message]
+        for file in FILES
+        if message in file.message_types_by_name
+    ]
+    return found
 
 
 def responses() -> list[Descriptor]:

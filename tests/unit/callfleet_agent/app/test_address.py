@@ -2,7 +2,7 @@
 
 import pytest
 
-from callfleet_agent.app.address import advertised_address, outgoing_address
+from callfleet_agent.app.address import address_toward, advertised_address, outgoing_address
 from callfleet_agent.app.errors import AppError
 
 
@@ -37,3 +37,11 @@ def test_the_way_out_is_an_address() -> None:
     assert advertised_address(
         advertise=outgoing_address(), pod_ip=None, bind="::", outgoing=outgoing
     )
+
+
+def test_this_machine_is_called_from_loopback() -> None:
+    assert address_toward("127.0.0.1") == "127.0.0.1"
+
+
+def test_a_host_without_an_address_is_called_by_the_usual_way() -> None:
+    assert address_toward("agent.invalid") == outgoing_address()

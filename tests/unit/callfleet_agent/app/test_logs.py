@@ -1,5 +1,6 @@
 """Log lines have the platform's format."""
 
+import asyncio
 import io
 import json
 import logging
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from callfleet_agent.app import logs
+from callfleet_agent.services.correlation import is_about
 
 
 @pytest.fixture
@@ -42,6 +44,23 @@ def test_a_line_is_json_with_the_fields_that_collectors_read(root_logger: loggin
         "logger": "callfleet",
         "reason": "full",
     }
+
+
+async def test_a_line_about_a_session_says_which(root_logger: logging.Logger) -> None:
+    stream = io.StringIO()
+    logs.configure("x", "INFO", stream=stream)
+
+    async def work(session_id: str) -> None:
+        is_about(session_id)
+        await asyncio.sleep(0)
+        await asyncio.create_task(speak())
+
+    async def speak() -> None:
+        logging.getLogger("callfleet").info("it was done")
+
+    await asyncio.gather(work("a"), work("b"))
+    await speak()
+    assert [line.get("session_id") for line in lines(stream)] == ["a", "b", None]
 
 
 def test_an_exception_stays_on_its_line(root_logger: logging.Logger) -> None:

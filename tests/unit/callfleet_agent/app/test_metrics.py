@@ -1,5 +1,6 @@
 """What is counted, for Prometheus and for the operator."""
 
+import time
 from dataclasses import fields
 
 import pytest
@@ -8,6 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from callfleet_agent.app.metrics import ANSWER_LIMITS_MS, AgentMetrics
 from callfleet_agent.app.platform_metrics import PlatformMetrics
 from callfleet_agent.app.stage_metrics import Breakers, Circuit, StageMetrics
+from callfleet_agent.chain import Member, MemberSettings
 from callfleet_agent.rtp import MediaStats
 from callfleet_agent.session import EndedBy, Refusal, WorkerState
 
@@ -85,19 +87,28 @@ def test_a_turn_tells_of_each_of_its_stages(
         "turn",
         {
             "vad_ms": 96, "endpointing_ms": 200.0, "asr_first_ms": 900.0, "recognition_ms": 30,
-            "dialog_ms": 0.4, "model_ms": 250.0, "bank_ms": "fast", "speech_ms": 700,
+            "dialog_ms": 0.4, "llm_first_ms": 90.0, "model_ms": 250.0, "bank_ms": "fast",
+            "speech_ms": 700,
         },
     )  # fmt: skip
     stages.spoke(0.41, 0.02)
     stages.spoke(None, None)
     seconds = {
         stage: registry.get_sample_value("callfleet_stage_seconds_sum", {"stage": stage})
-        for stage in ("vad", "endpointing", "asr_first", "asr_final", "llm_first", "tts_first")
+        for stage in (
+            "vad",
+            "endpointing",
+            "asr_first",
+            "asr_final",
+            "llm_first",
+            "llm",
+            "tts_first",
+        )
     }
     assert seconds == pytest.approx(
         {
             "vad": 0.096, "endpointing": 0.2, "asr_first": 0.9, "asr_final": 0.03,
-            "llm_first": 0.25, "tts_first": 0.02,
+            "llm_first": 0.09, "llm": 0.25, "tts_first": 0.02,
         }
     )  # fmt: skip
     count = registry.get_sample_value("callfleet_stage_seconds_count", {"stage": "bank"})
@@ -164,6 +175,25 @@ def test_the_services_count_refusals_and_show_the_banks_breaker() -> None:
     assert read("callfleet_breaker_state", {"dependency": "bank"}) == Circuit.OPEN
 
 
+def test_the_services_show_the_worst_breaker_of_a_chain_whoever_is_in_it() -> None:
+    metrics = PlatformMetrics()
+    members = [Member(MemberSettings(name=name)) for name in ("model", "rules")]
+    metrics.watch_bank(FakeGuarded())
+    metrics.watch_chain("llm", lambda: members)
+
+    def shown() -> float | None:
+        return metrics.registry.get_sample_value("callfleet_breaker_state", {"dependency": "llm"})
+
+    assert shown() == Circuit.CLOSED
+    for _ in range(5):
+        members[0].breaker.failed(time.monotonic())
+    assert shown() == Circuit.OPEN
+    members[0].breaker.open_s = 0.0
+    assert shown() == Circuit.HALF_OPEN
+    members.clear()
+    assert shown() == Circuit.CLOSED
+
+
 def test_conversations_without_workers_have_stages_and_no_breakers_of_their_own() -> None:
     metrics = PlatformMetrics()
     metrics.watch_bank(FakeGuarded())
@@ -171,3 +201,29 @@ def test_conversations_without_workers_have_stages_and_no_breakers_of_their_own(
     read = metrics.registry.get_sample_value
     assert read("callfleet_stage_seconds_count", {"stage": "llm_first"}) == 1
     assert read("callfleet_breaker_state", {"dependency": "bank"}) == Circuit.CLOSED
+
+
+@pytest.mark.parametrize(
+    ("told", "where", "reason"),
+    [
+        ("input:override", "input", "override"),
+        ("tool:other_customer", "tool", "other_customer"),
+        ("answer:number", "answer", "number"),
+        ("answer:something new", "answer", "unknown"),
+    ],
+)
+def test_what_is_guarded_is_counted_with_bounded_labels(
+    registry: CollectorRegistry, stages: StageMetrics, told: str, where: str, reason: str
+) -> None:
+    stages.told("turn", {"guarded": told})
+    stages.told("turn", {"guarded": "elsewhere:override"})
+    labels = {"where": where, "reason": reason}
+    assert registry.get_sample_value("callfleet_guarded_total", labels) == 1
+    assert "elsewhere" not in generate_latest(registry).decode()
+
+
+def test_a_model_that_gave_no_token_has_no_first_one(
+    registry: CollectorRegistry, stages: StageMetrics
+) -> None:
+    stages.told("turn", {"model_ms": 2000.0, "dialog_ms": 0.4})
+    assert registry.get_sample_value("callfleet_stage_seconds_count", {"stage": "llm_first"}) == 0

@@ -10,6 +10,7 @@ import pytest
 from callfleet_agent.app.errors import WorkerDiedError
 from callfleet_agent.app.supervisor import Supervisor
 from callfleet_agent.session import WorkerState
+from fakes.virtual_time import in_virtual_time
 
 
 class FakeProcess:
@@ -19,6 +20,9 @@ class FakeProcess:
         self.pid = 1000 + number
         self.socket = Path(f"/nowhere/{number}")
         self.killed = False
+        self.step = "the engines are started"
+        self.worked = 0
+        self.will_be_ready: asyncio.Event | None = None
         self._stillborn = stillborn
         self._broken = broken
         self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -28,6 +32,11 @@ class FakeProcess:
             raise WorkerDiedError("no models")
         if self._broken:
             raise ValueError("a line without end")
+        if self.will_be_ready is not None:
+            await self.will_be_ready.wait()
+
+    def work(self) -> int | None:
+        return self.worked
 
     async def wait(self) -> int:
         return await asyncio.shield(self._ended)
@@ -178,3 +187,63 @@ async def test_a_call_waits_for_a_worker() -> None:
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+
+
+class TestSlowStarts:
+    """Time is virtual; a look comes every minute."""
+
+    def slow(self, wanted: int = 0) -> tuple[Site, asyncio.Task[None]]:
+        place = Site(wanted)
+        begin = place._start
+
+        async def start(number: int) -> FakeProcess:
+            process = await begin(number)
+            process.will_be_ready = asyncio.Event()
+            return process
+
+        place.supervisor._start = start
+        return place, asyncio.create_task(place.supervisor.run())
+
+    async def ended(self, running: asyncio.Task[None]) -> None:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    @in_virtual_time
+    async def test_one_that_is_at_work_is_waited_for(self) -> None:
+        place, running = self.slow()
+        for _ in range(8):
+            await asyncio.sleep(60)
+            process = place.processes[1]
+            process.worked += 15
+        assert not process.killed
+        assert process.will_be_ready is not None
+        process.will_be_ready.set()
+        await place.supervisor.until_ready(1)
+        assert list(place.processes) == [1]
+        await self.ended(running)
+
+    @in_virtual_time
+    async def test_one_that_does_nothing_is_ended_and_the_step_is_named(self) -> None:
+        place, running = self.slow()
+        await asyncio.sleep(61)
+        assert place.processes[1].killed
+        assert place.supervisor.last_error == "not ready after 60 s: the engines are started"
+        assert 2 in place.processes
+        await self.ended(running)
+
+    @in_virtual_time
+    async def test_one_that_comes_to_no_end_is_ended_all_the_same(self) -> None:
+        place, running = self.slow()
+        for _ in range(11):
+            await asyncio.sleep(60)
+            place.processes[1].worked += 6000
+        assert place.processes[1].killed
+        assert place.supervisor.last_error == "not ready after 600 s: the engines are started"
+        await self.ended(running)
+
+    @in_virtual_time
+    async def test_a_start_that_took_long_was_no_steady_run(self) -> None:
+        place, running = self.slow()
+        await asyncio.sleep(250)
+        assert place.delays == [0.0, 0.25, 0.5, 1.0]
+        await self.ended(running)

@@ -1,7 +1,8 @@
 """Every banking operation is written down before it is done, and what came of it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
@@ -16,8 +17,8 @@ from callfleet_agent.banking import (
     TransactionRequest,
 )
 from callfleet_agent.banking.audit import AuditEntry, Occasion
-from callfleet_agent.banking.audited import AuditedBank, AuditedCommands, AuditedQueries, Auditor
-from callfleet_agent.banking.commands import Authenticate, Transact, Verdict
+from callfleet_agent.banking.audited import AuditedBank, AuditedCommands, Auditor
+from callfleet_agent.banking.commands import Authenticate, InquireCard, Transact, Verdict
 from callfleet_agent.banking.errors import AuditUnavailableError, NotVerifiedError
 from callfleet_agent.banking.port import TransactionReceipt
 from callfleet_agent.banking.record import BankingTransaction, ProofStatus, TransactionKind, Tries
@@ -57,6 +58,10 @@ class FakeBanking:
 
     async def authenticate(self, command: Authenticate) -> Verdict:
         self._do()
+        if command.method == "one-time-code":
+            if command.credential is None:
+                return Verdict(ProofStatus.PENDING, Tries(3))
+            return Verdict(ProofStatus.FAILED, Tries(3), expired=True)
         return Verdict(ProofStatus.FAILED, Tries(2))
 
     async def transact(self, command: Transact) -> BankingTransaction:
@@ -67,7 +72,7 @@ class FakeBanking:
             created_at=AT,
         )  # fmt: skip
 
-    async def card_delivery(self, session_id: UUID, customer_id: str) -> CardDelivery:
+    async def inquire_card(self, command: InquireCard) -> CardDelivery:
         self._do()
         return CardDelivery(status=CardStatus.SHIPPED)
 
@@ -105,7 +110,8 @@ async def test_both_entries_of_each_operation_of_the_service() -> None:
     log, inner = FakeLog(), FakeBanking()
     await AuditedCommands(inner, auditor(log)).authenticate(PROOF)
     await AuditedCommands(inner, auditor(log)).transact(ORDER)
-    await AuditedQueries(inner, auditor(log)).card_delivery(SESSION, "200417")
+    question = InquireCard(request_id=REQUEST, session_id=SESSION, customer_id="200417")
+    await AuditedCommands(inner, auditor(log)).inquire_card(question)
     assert log.told == [
         ("ASKED", "AUTHENTICATION", ""), ("ENDED", "AUTHENTICATION", "failed"),
         ("ASKED", "CARD_BLOCK", ""), ("ENDED", "CARD_BLOCK", "done"),
@@ -115,7 +121,16 @@ async def test_both_entries_of_each_operation_of_the_service() -> None:
     assert (first.request_id, first.session_id, first.customer_id) == (REQUEST, SESSION, "200417")
     assert first.occasion == Occasion("spiffe://somebody", "c-id")
     assert "200417" not in repr(first)
-    assert log.entries[4].request_id is None
+    assert log.entries[4].request_id == REQUEST
+
+
+async def test_that_a_code_was_sent_and_came_too_late_is_in_it() -> None:
+    log = FakeLog()
+    commands = AuditedCommands(FakeBanking(), auditor(log))
+    await commands.authenticate(replace(PROOF, method="one-time-code", credential=None))
+    await commands.authenticate(replace(PROOF, method="one-time-code", credential="918273"))
+    ended = [outcome for phase, _, outcome in log.told if phase == "ENDED"]
+    assert ended == ["pending", "expired"]
 
 
 async def test_and_of_a_bank_that_is_asked_directly() -> None:

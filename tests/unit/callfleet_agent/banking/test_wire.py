@@ -41,6 +41,40 @@ def test_requests() -> None:
     assert wire.transaction_body(transaction) == {"type": "CARD_INQUIRY", "parameters": {"a": "b"}}
 
 
+def test_the_wish_for_a_code_has_no_credential() -> None:
+    wish = AuthenticationRequest(
+        idempotency_key=KEY, method="one-time-code", credential=None, customer_number="200417"
+    )
+    assert wire.authentication_body(wish) == {
+        "method": "one-time-code", "customerNumber": "200417",
+    }  # fmt: skip
+    sent = wire.read_authentication({"status": "pending", "expiresInSeconds": 300}, of_a_wish=True)
+    assert sent == Authentication(AuthenticationStatus.PENDING, None, 300)
+    expired = wire.read_authentication({"status": "expired"})
+    assert expired.status is AuthenticationStatus.EXPIRED
+
+
+@pytest.mark.parametrize(
+    ("answer", "of_a_wish"),
+    [
+        ({"status": "verified", "customerId": "c"}, True),
+        ({"status": "refused"}, True),
+        ({"status": "expired"}, True),
+        ({"status": "pending"}, False),
+        ({"status": "not_sent"}, False),
+        ({"status": "pending", "expiresInSeconds": 0}, True),
+        ({"status": "pending", "expiresInSeconds": 86_401}, True),
+        ({"status": "pending", "expiresInSeconds": "300"}, True),
+        ({"status": "pending", "expiresInSeconds": True}, True),
+    ],
+)
+def test_what_answers_another_question_is_no_answer(
+    answer: dict[str, object], *, of_a_wish: bool
+) -> None:
+    with pytest.raises(BankProtocolError):
+        wire.read_authentication(answer, of_a_wish=of_a_wish)
+
+
 def test_no_secret_is_in_a_repr() -> None:
     request = AuthenticationRequest(
         idempotency_key=KEY, method="pin", credential="4271", customer_number="200417"

@@ -18,6 +18,7 @@ from callfleet_agent.dialog import (
     Delivery,
     Dialog,
     DialogSettings,
+    Earlier,
     HangUp,
     Heard,
     Input,
@@ -42,7 +43,7 @@ from callfleet_agent.dialog.meaning import Meaning
 from callfleet_agent.dialog.transitions import TABLE
 
 DIALOG = Dialog(DialogSettings())
-KNOWN = Caller("+15550123", trusted=True)
+KNOWN, NOBODY = Caller("+15550123", trusted=True), Caller()
 TO_IDENTIFY: tuple[Input, ...] = (Started(), Heard("where is my credit card"))
 TO_AUTHENTICATE = (*TO_IDENTIFY, Keyed("200417"))
 TO_VERIFYING = (*TO_AUTHENTICATE, Keyed("4271"))
@@ -136,6 +137,19 @@ class TestAuthentication:
         stored = DIALOG.load(DIALOG.dump(failed.memory))
         step = DIALOG.step(stored, Heard("yes"))
         assert (step.memory.state, question(step)) == (State.AUTHENTICATE, None)
+
+    @pytest.mark.parametrize(
+        ("state", "asked"),
+        [
+            (State.CONFIRM_NUMBER, State.IDENTIFY),
+            (State.CONFIRM_CREDENTIAL, State.AUTHENTICATE),
+        ],
+    )
+    def test_a_yes_to_what_another_process_heard_is_no_try(
+        self, state: State, asked: State
+    ) -> None:
+        step = DIALOG.step(Memory(state=state, customer_number="200417"), Heard("yes"))
+        assert (step.memory.state, question(step), step.memory.attempt) == (asked, None, 0)
 
     def test_a_verified_caller_is_not_asked_twice(self) -> None:
         step = run((*TO_MORE, Heard("yes"), Heard("card status")))
@@ -356,6 +370,82 @@ class TestResuming:
         assert step.outputs[-1] == HangUp(Outcome.COMPLETED)
 
 
+class TestGoingOnWithAnEarlierCall:
+    EARLIER = Earlier("card_delivery_inquiry", "200417", 1)
+
+    def opened(self, earlier: Earlier = EARLIER, caller: Caller = NOBODY) -> Step:
+        return DIALOG.step(Memory(), Started(caller, earlier))
+
+    def test_it_is_offered_and_nothing_of_it_is_said(self) -> None:
+        step = self.opened()
+        assert step.memory.state is State.CONTINUE
+        assert said(step) == (
+            "Welcome to Example Bank. It seems that we were cut off. Shall we go on where we were?"
+        )
+
+    def test_a_yes_asks_for_the_proof_and_for_nothing_that_is_known(self) -> None:
+        step = DIALOG.step(self.opened().memory, Heard("yes please"))
+        assert step.memory.state is State.AUTHENTICATE
+        assert step.memory.customer is None
+        assert (step.memory.customer_number, step.memory.failed_attempts) == ("200417", 1)
+        asked = DIALOG.step(step.memory, Keyed("4271"))
+        assert question(asked) == Authenticate(1, "4271", "200417", None)
+
+    def test_tries_that_failed_before_count_on(self) -> None:
+        memory = DIALOG.step(self.opened(Earlier("card_delivery_inquiry", "200417", 2)).memory,
+                             Keyed("1")).memory  # fmt: skip
+        refused = DIALOG.step(DIALOG.step(memory, Keyed("0000")).memory,
+                              Authenticated(Verdict.REFUSED))  # fmt: skip
+        assert refused.outputs[-1] == HangUp(Outcome.LOCKED_OUT)
+
+    def test_without_a_number_the_caller_is_identified_as_ever(self) -> None:
+        earlier = Earlier("card_delivery_inquiry")
+        step = DIALOG.step(self.opened(earlier).memory, Heard("yes"))
+        assert step.memory.state is State.IDENTIFY
+        known = DIALOG.step(self.opened(earlier, KNOWN).memory, Heard("yes"))
+        assert known.memory.state is State.AUTHENTICATE
+
+    def test_an_intent_that_is_not_known_is_asked_for(self) -> None:
+        step = DIALOG.step(self.opened(Earlier("mortgage")).memory, Heard("yes"))
+        assert step.memory.state is State.INTENT
+
+    @pytest.mark.parametrize("given", [Heard("no thank you"), Keyed("2"), Keyed("*")])
+    def test_a_no_leaves_it_alone(self, given: Input) -> None:
+        step = DIALOG.step(self.opened().memory, given)
+        assert step.memory.state is State.INTENT
+        assert (step.memory.earlier, step.memory.customer_number) == (None, None)
+
+    def test_who_asks_for_the_card_at_once_begins_anew(self) -> None:
+        step = DIALOG.step(self.opened().memory, Heard("where is my card"))
+        assert step.memory.state is State.IDENTIFY
+        assert (step.memory.earlier, step.memory.failed_attempts) == (None, 0)
+
+    def test_another_process_offers_it_again(self) -> None:
+        stored = DIALOG.load(DIALOG.dump(self.opened().memory))
+        assert stored.earlier == self.EARLIER
+        step = DIALOG.step(stored, Resumed())
+        assert step.memory.state is State.CONTINUE
+        assert "Shall we go on" in said(step)
+
+
+class TestWhatIsRecorded:
+    def test_lines_are_numbered_and_belong_to_turns(self) -> None:
+        history = run(TO_IDENTIFY).memory.history
+        assert [(line.speaker, line.number, line.turn) for line in history] == [
+            ("agent", 1, 0), ("caller", 2, 1), ("agent", 3, 1),
+        ]  # fmt: skip
+
+    def test_a_line_that_was_cut_keeps_its_number(self) -> None:
+        line = run((*TO_IDENTIFY, Interrupted("Please say"))).memory.history[-1]
+        assert (line.text, line.number, line.turn, line.cut) == ("Please say…", 3, 1, True)
+
+    def test_what_is_wanted_is_known_until_all_begins_again(self) -> None:
+        memory = run(TO_IDENTIFY).memory
+        assert memory.intent == "card_delivery_inquiry"
+        assert DIALOG.load(DIALOG.dump(memory)).intent == "card_delivery_inquiry"
+        assert DIALOG.step(memory, Heard("start again")).memory.intent == ""
+
+
 class TestListening:
     @pytest.mark.parametrize(
         ("inputs", "digits", "grammar"),
@@ -404,7 +494,7 @@ class TestListening:
     def test_the_grammar_of_a_state(self) -> None:
         assert DIALOG.grammar(State.MORE).name == "more"
         assert [grammar.name for grammar in DIALOG.grammars()] == [
-            "intent", "identify", "confirm", "authenticate", "more",
+            "more", "intent", "identify", "confirm", "authenticate",
         ]  # fmt: skip
 
 

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import pytest
+
 from callfleet_agent.journal import (
     Deliverer,
     DeliverLaterError,
@@ -114,3 +116,25 @@ async def test_a_cancelled_delivery_is_made_by_the_next_process(tmp_path: Path) 
     async with delivering(later, sink, []) as deliverer:
         await asyncio.wait_for(deliverer.drained(), 5)
     assert sink.taken == ["0"]
+
+
+class FailingSink(FakeSink):
+    """One with a bug: it raises what nobody expects, for what it is told to."""
+
+    async def deliver(self, entry: Entry) -> None:
+        if entry.payload.decode() == "bad":
+            raise KeyError("what was said")
+        await super().deliver(entry)
+
+
+async def test_our_own_bug_stops_nothing_that_comes_after_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept, sink = journal(tmp_path), FailingSink()
+    for data in ("a", "bad", "b"):
+        add(kept, data)
+    async with delivering(kept, sink, []) as deliverer:
+        await asyncio.wait_for(deliverer.drained(), 5)
+    assert sink.taken == ["a", "b"]
+    assert kept.counts.refused == 1
+    assert "what was said" not in caplog.text

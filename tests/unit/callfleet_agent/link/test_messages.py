@@ -15,6 +15,7 @@ from callfleet_agent.link import (
     Caller,
     Context,
     Dtmf,
+    Earlier,
     EndOfSpeech,
     Event,
     Hangup,
@@ -53,6 +54,10 @@ MESSAGE_STRATEGIES = st.one_of(
         resumed=st.booleans(),
         draining=st.booleans(),
         correlation_id=text,
+        earlier=st.none()
+        | st.builds(
+            Earlier, intent=text, customer_number=st.none() | text, failed_attempts=integers
+        ),
     ),
     st.builds(Context, **header, data=st.binary(max_size=300)),
     st.builds(
@@ -135,6 +140,9 @@ def test_unknown_keys_of_hello_are_ignored() -> None:
         (Hello, hello(caller={"id": 5, "trusted": True, "withheld": False})),
         (Hello, hello(caller={"id": None, "trusted": 1, "withheld": False})),
         (Hello, hello(resumed=None)),
+        (Hello, hello(earlier=[])),
+        (Hello, hello(earlier={"intent": "x", "customer_number": 5, "failed_attempts": 0})),
+        (Hello, hello(earlier={"intent": None, "customer_number": None, "failed_attempts": 0})),
         (Hello, b"[]"),
         (Hello, b"{"),
         (Hello, b'{"a":"' + b"x" * MAX_JSON_BYTES + b'"}'),

@@ -10,7 +10,7 @@ import pytest
 
 from callfleet_agent.audio import Pcm8k
 from callfleet_agent.audio.level import dbfs
-from callfleet_agent.dialog import Dialog, DialogSettings, Heard, Memory, Started
+from callfleet_agent.dialog import DateOrder, Dialog, DialogSettings, Heard, Memory, Method, Started
 from callfleet_agent.pipeline.ports import SynthesiserError, TranscriberError
 from callfleet_agent.pipeline.responder_rules import RuleResponder
 from callfleet_agent.pipeline.settings import WorkerSettings
@@ -332,8 +332,23 @@ class TestSettings:
         )
         settings = WorkerSettings.from_voice_agent(agent)
         assert settings.voice == "en-gb"
+        assert settings.dialog.date_order is DateOrder.DAY_FIRST
         assert settings.dialog.bank_name == "A Bank"
         assert settings.bank.timeout_s == 4.0
         assert settings.bank.url.startswith("http://bank.example")
         assert settings.calls >= 20
         assert settings.endpointing.min_ms <= settings.endpointing.max_ms
+
+    @pytest.mark.parametrize("language", ["en", "en-US"])
+    @pytest.mark.parametrize("method", Method)
+    def test_each_way_of_proving_is_the_dialogs(self, language: str, method: Method) -> None:
+        agent = VoiceAgent.model_validate(
+            {
+                "apiVersion": "callfleet.io/v1alpha1",
+                "kind": "VoiceAgent",
+                "metadata": {"name": "card-line"},
+                "spec": {"dialog": {"language": language, "authentication": {"method": method}}},
+            }
+        )
+        dialog = WorkerSettings.from_voice_agent(agent).dialog
+        assert (dialog.method, dialog.date_order) == (method, DateOrder.MONTH_FIRST)

@@ -101,6 +101,25 @@ class TestPlayout:
         assert playout.heard(3, position) == words
         assert playout.heard(2, position) == ""
 
+    @pytest.mark.parametrize(
+        ("position", "words"),
+        [(600, "Sent"), (1600, "Sent on Monday,"), (2400, "Sent on Monday, it arrives"),
+         (9999, "Sent on Monday, it arrives on Friday.")],
+    )  # fmt: skip
+    def test_a_sentence_in_two_voices_is_heard_once(self, position: int, words: str) -> None:
+        playout, text = Playout(), "Sent on Monday, it arrives on Friday."
+        playout.add(text, epoch=0, start=0, samples=1600, barge_in=True, whole=False)
+        playout.broke_off(text[:16])
+        playout.add(text[16:], epoch=0, start=1600, samples=1600, barge_in=True)
+        assert playout.heard(0, position) == words
+
+    def test_a_sentence_that_is_said_again_is_heard_once(self) -> None:
+        playout = Playout()
+        playout.add("Hello there.", epoch=0, start=0, samples=800, barge_in=True, whole=False)
+        playout.broke_off("")
+        playout.add("Hello there.", epoch=0, start=800, samples=1600, barge_in=True)
+        assert playout.heard(0, 9999) == "Hello there."
+
     def test_an_interruption_ends_it(self) -> None:
         playout = Playout()
         playout.add("Hello", epoch=0, start=0, samples=8, barge_in=False)

@@ -21,6 +21,7 @@ from callfleet_agent.providers import (
 )
 from callfleet_agent.providers.failures import Told
 from callfleet_agent.providers.lineup import Lineup
+from callfleet_agent.providers.ports import Cut
 from callfleet_operator.model.engines import Stage
 from fakes.engines import FakeEngine, lineup
 from fakes.virtual_time import in_virtual_time
@@ -146,6 +147,66 @@ class TestSpeech:
         assert speech.done
 
     @in_virtual_time
+    async def test_a_long_sentence_goes_on_at_the_clause_that_was_not_heard(self) -> None:
+        """The first voice makes sound faster than it is heard: what is good of it is used."""
+        broken = FakeEngine([sound(1, 8000)] * 4 + [Fault.TRUNCATED])
+        second = FakeEngine([sound(2), Fault.TRUNCATED])
+        third = FakeEngine([sound(3)])
+        chain = lineup(broken, second, third)
+        sentence = "Your card was sent on Monday, and it will arrive on Wednesday."
+        speech = SynthesiserChain(lambda: chain).speech(sentence, private=False)
+        heard: list[tuple[bool, str, float]] = []
+        async for piece in speech.pieces():
+            heard.append((piece.anew, sentence[piece.since :], round(piece.sound.seconds, 1)))
+            await asyncio.sleep(piece.sound.seconds)
+        rest = "and it will arrive on Wednesday."
+        assert heard == [
+            (False, sentence, 1.0), (False, sentence, 1.0), (False, sentence, 0.3),
+            (True, rest, 0.1),
+        ]  # fmt: skip
+        assert (broken.asked, second.asked, third.asked) == ([sentence], [rest], [rest])
+
+    @in_virtual_time
+    async def test_what_is_short_is_said_again(self) -> None:
+        broken, second = FakeEngine([sound(1), sound(1), Fault.TRUNCATED]), FakeEngine([sound(2)])
+        chain = lineup(broken, second)
+        sentence = "Your card was sent on Monday, and it will arrive on Wednesday."
+        speech = SynthesiserChain(lambda: chain).speech(sentence, private=False)
+        assert await speech.whole() == sound(2)
+        assert second.asked == [sentence]
+
+    @in_virtual_time
+    async def test_what_was_said_by_two_voices_is_not_kept(self) -> None:
+        broken = FakeEngine([sound(1, 32000), Fault.TRUNCATED])
+        second = FakeEngine([sound(2)])
+        chain = lineup(broken, second)
+        voice = SynthesiserChain(lambda: chain)
+        sentence = "Your card was sent on Monday, and it will arrive on Wednesday."
+        async for piece in voice.speech(sentence, private=False).pieces():
+            await asyncio.sleep(piece.sound.seconds)
+        broken.pieces = [Fault.REFUSED]
+        assert await voice.speech(sentence, private=False).whole() == sound(2)
+        assert second.asked[-1] == sentence
+
+    @in_virtual_time
+    async def test_a_voice_that_stalls_is_followed_before_the_caller_notices(self) -> None:
+        """Pieces last 1 s and come every 0.1 s; the next voice needs 0.1 s to begin."""
+        stalls = FakeEngine([sound(1, 8000), sound(1, 8000), None])
+        chain = lineup(stalls, FakeEngine([sound(2)]), hedge_percentile=95)
+        for member in chain.members:
+            for _ in range(10):
+                member.first(0.1)
+                member.next_piece(0.1)
+        speech = SynthesiserChain(lambda: chain).speech("Hello there.", private=True)
+        loop, silence_s, until = asyncio.get_running_loop(), 0.0, 0.1
+        async for piece in speech.pieces():
+            silence_s += max(0.0, loop.time() - until)
+            until = max(until, loop.time()) + piece.sound.seconds
+            await asyncio.sleep(until - 0.2 - loop.time())
+        assert piece.anew
+        assert silence_s < 0.01
+
+    @in_virtual_time
     async def test_the_whole_is_what_the_last_voice_said(self) -> None:
         chain = lineup(FakeEngine([sound(1), Fault.STALLED]), FakeEngine([sound(2), sound(3)]))
         speech = SynthesiserChain(lambda: chain).speech("Hello.", private=True)
@@ -192,7 +253,7 @@ class TestSpeech:
             await SynthesiserChain(lambda: empty).speech("Hello.", private=True).whole()
 
 
-async def sentences(chain: Lineup[FakeEngine]) -> list[str]:
+async def sentences(chain: Lineup[FakeEngine]) -> list[str | Cut]:
     return [text async for text in ResponderChain(lambda: chain).answer(PROMPT)]
 
 
@@ -236,7 +297,32 @@ class TestAnswers:
     @in_virtual_time
     async def test_an_answer_without_end_is_ended(self) -> None:
         chain = lineup(FakeEngine([f"Number {'x' * n}. " for n in range(1, 20)]))
-        assert len(await sentences(chain)) == 6
+        found = await sentences(chain)
+        assert len(found) == 7
+        assert found[-1] is Cut.LENGTH
+
+    @pytest.mark.parametrize(
+        ("came", "spoken"),
+        [
+            (["We do not. You may do so if"], ["We do not."]),
+            (["We do not. That is a"], ["We do not."]),
+            (["We do not. That is all."], ["We do not.", "That is all."]),
+            (['We do not. Say "yes."'], ["We do not.", 'Say "yes."']),
+            (["You may do so if"], []),
+            ([], []),
+        ],
+    )
+    @pytest.mark.parametrize("why", list(Cut))
+    @in_virtual_time
+    async def test_one_that_was_cut_off_ends_with_a_whole_sentence(
+        self, came: list[str], spoken: list[str], why: Cut
+    ) -> None:
+        assert await sentences(lineup(FakeEngine([*came, why]))) == [*spoken, why]
+
+    @in_virtual_time
+    async def test_a_whole_answer_of_the_next_model_is_not_cut_off(self) -> None:
+        first = FakeEngine(["All is ", Cut.LENGTH, Fault.TRUNCATED])
+        assert await sentences(lineup(first, FakeEngine(["All is said"]))) == ["All is said"]
 
     @in_virtual_time
     async def test_who_stops_listening_stops_the_model(self) -> None:
@@ -244,9 +330,23 @@ class TestAnswers:
         models = ResponderChain(lambda: chain)
         assert not models.empty
 
-        async def first_of(answer: AsyncIterator[str]) -> str:
+        async def first_of(answer: AsyncIterator[str | Cut]) -> str | Cut:
             return await anext(answer)
 
         async with aclosing(models.answer(PROMPT)) as answer:
             assert await first_of(answer) == "One."
         assert chain.members[0].running == 0
+
+
+@in_virtual_time
+async def test_the_first_token_of_an_answer_is_told_once_with_its_pool() -> None:
+    chain = lineup(FakeEngine([Fault.REFUSED]), FakeEngine(["We ", "do not. ", "Never."]))
+    loop, heard = asyncio.get_running_loop(), []
+
+    def first(pool: str) -> None:
+        heard.append((pool, round(loop.time() - began, 3)))
+
+    began = loop.time()
+    answer = ResponderChain(lambda: chain).answer(PROMPT, first=first)
+    assert [sentence async for sentence in answer] == ["We do not.", "Never."]
+    assert heard == [("b", 0.2)]

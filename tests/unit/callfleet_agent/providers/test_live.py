@@ -11,6 +11,7 @@ from callfleet_agent.providers.settings import EngineSettings, member_settings
 from callfleet_operator.model import LiveProviders, load_live_providers
 from callfleet_operator.model.engines import Engine, Stage
 from fakes.engines import FakeEngine
+from fakes.virtual_time import in_virtual_time
 
 LIMITS = "{connectMs: 500, firstByteMs: 1500, gapMs: 1500, totalMs: 10000}"
 
@@ -167,3 +168,42 @@ def test_what_the_chain_is_told() -> None:
     assert (told.limits.connect_s, told.limits.first_s) == (0.5, 1.5)
     assert told.allowance.requests_per_minute == 60
     assert EngineSettings.of(live.tts[0]).key_file == Path("/etc/callfleet/providers/cloud")
+
+
+@in_virtual_time
+async def test_connections_are_kept_open_while_somebody_is_busy() -> None:
+    class Remote(FakeEngine):
+        warmed = 0
+
+        async def warm(self) -> None:
+            self.warmed += 1
+
+    remote, embedded = Remote(), Embedded()
+    providers = Providers(
+        {(Stage.ASR, Engine.SPHINX): embedded.make, (Stage.TTS, Engine.ESPEAK): lambda _: remote},
+        {Stage.ASR: Engine.SPHINX, Stage.TTS: Engine.ESPEAK},
+        embedded.start,
+    )
+    await providers.apply(LiveProviders(generation=0))
+    busy = asyncio.Event()
+    keeping = asyncio.create_task(providers.keep_warm(busy, every_s=20.0))
+    await asyncio.sleep(100)
+    assert remote.warmed == 0
+    busy.set()
+    await asyncio.sleep(30)
+    assert remote.warmed == 2
+    busy.clear()
+    await asyncio.sleep(100)
+    assert remote.warmed == 2
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+    await providers.close()
+
+
+async def test_a_process_has_only_the_stages_that_it_serves() -> None:
+    embedded = Embedded()
+    providers = Providers({}, {Stage.ASR: Engine.SPHINX}, embedded.start, (Stage.LLM,))
+    llm, asr = pool("m", "vllm", "http://m/v1"), pool("w", "whisper", "grpc://w:1")
+    await providers.apply(load_live_providers(text(1, asr=asr, llm=llm)))
+    assert [names(providers, stage) for stage in (Stage.ASR, Stage.LLM)] == [[], ["m"]]
+    await providers.close()

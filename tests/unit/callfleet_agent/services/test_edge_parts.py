@@ -20,7 +20,6 @@ from callfleet_agent.services.correlation import adopted
 from callfleet_agent.services.inputs.plain import PlainError, plain
 from callfleet_agent.services.limits import Buckets
 from callfleet_agent.services.policy import POLICY, Identity, admits, identity_of
-from callfleet_agent.services.preferences import Preferences
 from callfleet_agent.services.refusals import refusal_of
 from callfleet_agent.services.speech_gate import GateSettings, GateState, SpeechGate
 from callfleet_agent.services.synthesis import sentences
@@ -173,12 +172,3 @@ def test_sentences_lose_no_word_and_are_short(text: str) -> None:
     pieces = sentences(text)
     assert "".join("".join(pieces).split()) == "".join(text.split())
     assert all(0 < len(piece) <= 500 for piece in pieces)
-
-
-def test_the_newest_choices_are_remembered() -> None:
-    choices, sessions = Preferences("default"), [uuid4() for _ in range(10_001)]
-    for session in sessions:
-        choices.choose(session, "mine")
-    assert (choices.of(sessions[0]), choices.of(sessions[-1])) == ("default", "mine")
-    choices.choose(None, "other")
-    assert choices.of(None) == choices.of(sessions[0]) == "other"

@@ -5,7 +5,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from callfleet_agent.services.errors import ServicesError
-from callfleet_agent.services.http import health_app, serve_http
+from callfleet_agent.services.http import SAFE_HEADERS, health_app, serve_http
 
 
 async def test_the_three_pages() -> None:
@@ -21,6 +21,9 @@ async def test_the_three_pages() -> None:
             async with client.get("/readyz") as answer:
                 assert answer.status == 503
                 assert await answer.text() == "the workers are not warm yet\n"
+            for path in ("/healthz", "/readyz", "/metrics", "/nothing"):
+                async with client.get(path) as answer:
+                    assert SAFE_HEADERS.items() <= dict(answer.headers).items(), path
             async with client.get("/metrics") as answer:
                 assert "calls_total 1.0" in await answer.text()
         with pytest.raises(ServicesError, match=f"127.0.0.1:{port}"):

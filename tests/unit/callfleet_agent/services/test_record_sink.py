@@ -7,8 +7,13 @@ import grpc
 import pytest
 
 from callfleet_agent.journal import DeliverLaterError, Entry, RefusedError, Weight
+from callfleet_agent.services.client import NotReadyError
 from callfleet_agent.services.record_sink import GrpcSink, RecordKind
+from callfleet_agent.services.refusals import DETAILS, refusal_of
+from callfleet_agent.session.errors import SessionEndedError
+from identities import OnChannel
 
+SAID = dict(refusal_of(SessionEndedError()).metadata("c"))[DETAILS]
 ENTRY = Entry(1, Weight.DETAIL, RecordKind.TURN_ENDED, UUID(int=1), UUID(int=2), b"")
 
 
@@ -30,7 +35,7 @@ async def test_what_is_tried_again(
     code: grpc.StatusCode, details: bool, outcome: type[Exception] | None
 ) -> None:
     async def refuse(_: bytes, context: Any) -> bytes:
-        trailers = (("grpc-status-details-bin", b"x"),) if details else ()
+        trailers = (("grpc-status-details-bin", SAID),) if details else ()
         await context.abort(code, "no", trailers)
         return b""
 
@@ -43,7 +48,7 @@ async def test_what_is_tried_again(
     await server.start()
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as on:
-            sink = GrpcSink(on, on, lambda _: "t")
+            sink = GrpcSink(OnChannel(on), OnChannel(on))
             if outcome is None:
                 await sink.deliver(ENTRY)
             else:
@@ -51,3 +56,19 @@ async def test_what_is_tried_again(
                     await sink.deliver(ENTRY)
     finally:
         await server.stop(None)
+
+
+async def test_a_pod_without_a_token_waits() -> None:
+    def none_yet() -> str:
+        raise NotReadyError("there is no token yet")
+
+    async with grpc.aio.insecure_channel("127.0.0.1:1") as nowhere:
+        peer = OnChannel(nowhere, none_yet)
+        with pytest.raises(DeliverLaterError):
+            await GrpcSink(peer, peer).deliver(ENTRY)
+
+
+async def test_a_turn_without_a_context_store_is_refused() -> None:
+    async with grpc.aio.insecure_channel("127.0.0.1:1") as nowhere:
+        with pytest.raises(RefusedError, match="NO_STORE"):
+            await GrpcSink(OnChannel(nowhere), None).deliver(ENTRY)

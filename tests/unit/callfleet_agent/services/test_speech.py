@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+import threading
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -10,12 +11,13 @@ import aiohttp
 import grpc
 import grpc.aio
 import pytest
+from prometheus_client import generate_latest
 
 from callfleet.v1 import asr_pb2, asr_pb2_grpc, common_pb2, tts_pb2, tts_pb2_grpc
 from callfleet_agent.app.errors import AppError
+from callfleet_agent.app.listen import parse_address
 from callfleet_agent.app.settings import free_port
-from callfleet_agent.app.speech_server import parse_address
-from callfleet_agent.audio import Pcm, Pcm8k, Pcm16k, Pcm22k
+from callfleet_agent.audio import Pcm, Pcm8k, Pcm16k
 from callfleet_agent.chain import Fault
 from callfleet_agent.dialog import Dialog
 from callfleet_agent.providers import ProviderError
@@ -23,58 +25,27 @@ from callfleet_agent.providers.settings import EngineSettings
 from callfleet_agent.providers.synthesiser_grpc import GrpcSynthesiser
 from callfleet_agent.providers.transcriber_grpc import GrpcTranscriber
 from callfleet_agent.services.errors import ServicesError
+from callfleet_agent.services.speech.load import Load
 from callfleet_agent.services.speech.ports import EngineMissingError, Understood
 from callfleet_agent.services.speech.recogniser_vosk import VoskHearing
 from callfleet_agent.services.speech.recogniser_whisper import WhisperRecogniser
 from callfleet_agent.services.speech.server import ServerSettings, SpeechServer
 from callfleet_agent.services.speech.voice_piper import PiperVoice
+from callfleet_agent.services.speech.warm_up import warm_up
+from callfleet_operator.model import Engine, ProviderPoolSpec
+from callfleet_operator.model.engines import OURS
+from callfleet_operator.resources.engines import SERVERS, Launch
 from fakes.model_server import collected
+from fakes.speech import FakeRecogniser, FakeVoice
+from platform_rig import Refused
 
 HOST = "127.0.0.1"
 GRAMMAR = Dialog().grammars()[0]
 ASR = common_pb2.PROVIDER_STAGE_ASR
+SESSION = "0190f0f0-0000-7000-8000-000000000001"
+CORRELATION = "0190f0f0-0000-7000-8000-000000000002"
 S16 = common_pb2.AUDIO_FORMAT_PCM_S16LE
 _Kind = asr_pb2.RecognitionResult.Kind
-
-
-class FakeRecogniser:
-    """Understands how many samples there were."""
-
-    language = "en"
-
-    def __init__(self, text: str | None = None) -> None:
-        self.text = text
-        self.samples = 0
-        self.closed = False
-
-    def begin(self) -> "FakeRecogniser":
-        return FakeRecogniser(self.text)
-
-    def partial(self, sound: Pcm16k) -> str | None:
-        self.samples += len(sound)
-        return f"{self.samples} so far" if self.samples else None
-
-    def final(self) -> Understood:
-        return Understood(f"{self.samples}" if self.text is None else self.text, 0.5)
-
-    def close(self) -> None:
-        self.closed = True
-
-
-class FakeVoice:
-    """Half a second of silence for a text; `broken` speaks no more."""
-
-    def __init__(self, *, mute: bool = False) -> None:
-        self.mute = mute
-        self.broken = False
-
-    def speak(self, text: str, speed: float) -> Iterator[Pcm]:
-        if self.broken:
-            raise RuntimeError("it is broken")
-        yield Pcm22k.silence(0 if self.mute else int(11025 / speed))
-
-    def close(self) -> None:
-        """Nothing to give back."""
 
 
 @asynccontextmanager
@@ -126,11 +97,13 @@ class TestRecognition:
         [
             ({"format": 0}, "format"),
             ({"sample_rate": 11025}, "sample_rate"),
-            ({"format": 2, "sample_rate": 16000}, "G.711"),
-            ({"audio_data": b"abc"}, "half a sample"),
+            ({"format": 2, "sample_rate": 16000}, "sample_rate"),
+            ({"audio_data": b"abc"}, "audio_data"),
             ({"sequence_number": 3}, "sequence_number"),
-            ({"audio_data": bytes((1 << 20) + 2)}, "1 MiB"),
-            ({"audio_data": bytes(1_000_000)}, "60 s"),
+            ({"audio_data": bytes((1 << 20) + 2)}, "audio_data"),
+            ({"audio_data": bytes(1_000_000)}, "audio_data"),
+            ({"session_id": "nobody"}, "session_id"),
+            ({"timestamp": -1}, "timestamp"),
         ],
     )
     async def test_a_wrong_chunk_is_refused_by_its_field(
@@ -140,10 +113,10 @@ class TestRecognition:
         async with serving(FakeRecogniser()) as endpoint, _channel(endpoint) as channel:
             stub = asr_pb2_grpc.ASRServiceStub(channel)  # type: ignore[no-untyped-call]
             call = stub.RecognizeSpeech(iter([common_pb2.AudioChunk(**fields)]))  # type: ignore[arg-type]
-            with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await collected(call)
-        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-        assert says in str(caught.value.details())
+            refused = await _refused(collected(call))
+        assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
+        assert list(refused.fields) == [says]
+        assert refused.detail.correlation_id
 
     async def test_the_rate_may_not_change_and_an_utterance_may_end_itself(self) -> None:
         first = common_pb2.AudioChunk(
@@ -161,20 +134,22 @@ class TestRecognition:
             results = await collected(stub.RecognizeSpeech(iter([first, last])))
             assert results[-1].kind == _Kind.KIND_FINAL
             assert results[-1].text == "1280"
-            with pytest.raises(grpc.aio.AioRpcError, match="it changed"):
-                await collected(stub.RecognizeSpeech(iter([first, other])))
+            changed = await _refused(collected(stub.RecognizeSpeech(iter([first, other]))))
+            assert list(changed.fields) == ["format"]
 
     async def test_the_provider_is_the_one_that_it_has(self) -> None:
         async with serving(FakeRecogniser()) as endpoint, _channel(endpoint) as channel:
             stub = asr_pb2_grpc.ASRServiceStub(channel)  # type: ignore[no-untyped-call]
             request = common_pb2.ProviderSelectionRequest
             assert (await stub.SelectProvider(request(stage=ASR, provider="fake"))).applied
-            for wrong in (
-                request(stage=common_pb2.PROVIDER_STAGE_TTS, provider="fake"),
-                request(stage=ASR, provider="x"),
+            fallback = request(stage=ASR, provider="x", fallbacks=["fake"])
+            assert (await stub.SelectProvider(fallback)).correlation_id
+            for wrong, status in (
+                (request(stage=common_pb2.PROVIDER_STAGE_TTS, provider="fake"), "INVALID_ARGUMENT"),
+                (request(stage=ASR, provider="x"), "NOT_FOUND"),
+                (request(stage=ASR), "INVALID_ARGUMENT"),
             ):
-                with pytest.raises(grpc.aio.AioRpcError):
-                    await stub.SelectProvider(wrong)
+                assert (await _refused(stub.SelectProvider(wrong))).code.name == status
 
 
 class TestSpeech:
@@ -201,33 +176,37 @@ class TestSpeech:
             ({"text": " "}, "text"),
             ({"format": 0}, "format"),
             ({"sample_rate": 1}, "sample_rate"),
-            ({"format": 2, "sample_rate": 16000}, "G.711"),
+            ({"format": 2, "sample_rate": 16000}, "sample_rate"),
             ({"speed": 9.0}, "speed"),
+            ({"text": "a" * 8193}, "text"),
+            ({"session_id": ""}, "session_id"),
         ],
     )
     async def test_a_wrong_request_is_refused_by_its_field(
         self, changes: dict[str, object], says: str
     ) -> None:
-        fields = {"text": "Hello.", "format": S16, "sample_rate": 8000, **changes}
+        given = {"text": "Hello.", "format": S16, "sample_rate": 8000, "session_id": SESSION}
+        fields = {**given, **changes}
         async with serving(FakeVoice()) as endpoint, _channel(endpoint) as channel:
             stub = tts_pb2_grpc.TTSServiceStub(channel)  # type: ignore[no-untyped-call]
-            with pytest.raises(grpc.aio.AioRpcError, match=says):
-                await collected(
-                    stub.SynthesizeText(tts_pb2.TextSynthesisRequest(**fields))  # type: ignore[arg-type]
-                )
+            request = tts_pb2.TextSynthesisRequest(**fields)  # type: ignore[arg-type]
+            refused = await _refused(collected(stub.SynthesizeText(request)))
+        assert (refused.code.name, list(refused.fields)) == ("INVALID_ARGUMENT", [says])
 
     async def test_g711_and_the_voice_by_its_name(self) -> None:
         request = tts_pb2.TextSynthesisRequest(
-            text="Hello.", format=common_pb2.AUDIO_FORMAT_PCMU, sample_rate=8000
-        )
+            text="Hello.", format=common_pb2.AUDIO_FORMAT_PCMU, sample_rate=8000,
+            session_id=SESSION, correlation_id=CORRELATION,
+        )  # fmt: skip
         async with serving(FakeVoice()) as endpoint, _channel(endpoint) as channel:
             stub = tts_pb2_grpc.TTSServiceStub(channel)  # type: ignore[no-untyped-call]
             chunks = await collected(stub.SynthesizeText(request))
             assert sum(len(chunk.audio_data) for chunk in chunks) == 4000
             assert [chunk.end_of_utterance for chunk in chunks][-1]
+            assert {chunk.correlation_id for chunk in chunks} == {CORRELATION}
             assert (await stub.SelectVoice(tts_pb2.VoiceSelectionRequest(voice="hum"))).applied
-            with pytest.raises(grpc.aio.AioRpcError):
-                await stub.SelectVoice(tts_pb2.VoiceSelectionRequest(voice="sing"))
+            sing = tts_pb2.VoiceSelectionRequest(voice="sing")
+            assert (await _refused(stub.SelectVoice(sing))).code.name == "NOT_FOUND"
 
 
 class TestReadiness:
@@ -247,6 +226,117 @@ class TestReadiness:
             assert answer.status == 200
         stop.set()
         await task
+
+
+class TestEnd:
+    """A sentence is being spoken when the server is told to stop."""
+
+    async def test_what_runs_is_spoken_to_its_end(self) -> None:
+        voice = SlowVoice()
+        async with speaking(voice, drain_s=30) as (sentence, ended):
+            await asyncio.sleep(0.05)
+            assert not ended.done()
+            voice.goes_on.set()
+            pieces = await sentence
+            assert sum(len(piece.audio_data) for piece in pieces) > 0
+            assert pieces[-1].end_of_utterance
+            await ended
+
+    async def test_it_waits_no_longer_than_it_was_told(self) -> None:
+        voice = SlowVoice()
+        async with speaking(voice, drain_s=0.05) as (sentence, ended):
+            with pytest.raises(grpc.aio.AioRpcError):
+                await sentence
+            voice.goes_on.set()
+            await ended
+
+
+class SlowVoice(FakeVoice):
+    """Speaks its sentence when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began, self.goes_on = threading.Event(), threading.Event()
+
+    def speak(self, text: str, speed: float) -> Iterator[Pcm]:
+        if text == "Slowly.":
+            self.began.set()
+            self.goes_on.wait(10)
+        yield from super().speak(text, speed)
+
+
+@asynccontextmanager
+async def speaking(
+    voice: SlowVoice, drain_s: float
+) -> AsyncIterator[tuple["asyncio.Task[list[common_pb2.AudioChunk]]", "asyncio.Task[None]"]]:
+    """The sentence and the server, which has just been told to stop."""
+    settings = ServerSettings(
+        engine="fake", listen=(HOST, 0), http=(HOST, free_port(HOST)), drain_s=drain_s
+    )
+    server, stop, ready = SpeechServer(settings, lambda: voice), asyncio.Event(), asyncio.Event()
+    ended = asyncio.create_task(server.run(stop, ready.set))
+    await ready.wait()
+    async with _channel(f"grpc://{HOST}:{server.port}") as channel:
+        stub = tts_pb2_grpc.TTSServiceStub(channel)  # type: ignore[no-untyped-call]
+        request = tts_pb2.TextSynthesisRequest(
+            text="Slowly.", session_id=SESSION, format=S16, sample_rate=8000
+        )
+        sentence = asyncio.create_task(collected(stub.SynthesizeText(request)))
+        await asyncio.to_thread(voice.began.wait, 10)
+        stop.set()
+        try:
+            async with asyncio.timeout(10):
+                yield sentence, ended
+        finally:
+            voice.goes_on.set()
+
+
+@pytest.mark.parametrize("engine", OURS)
+def test_scaling_reads_gauges_that_servers_of_ours_have(engine: Engine) -> None:
+    model = {"uri": "pvc://models/a.onnx" if engine is Engine.PIPER else "pvc://models/a"}
+    spec = ProviderPoolSpec.model_validate({"engine": str(engine), "model": model})
+    wanted = SERVERS[engine](Launch(spec=spec, model="/models/a", name="a")).metrics
+    shown = generate_latest(Load(1).registry).decode()
+    assert f"\n{wanted.running} 0.0" in shown
+    assert f"\n{wanted.waiting} 0.0" in shown
+
+
+class TestFigures:
+    @pytest.mark.parametrize(
+        ("engine", "version"), [(FakeRecogniser(), "fake 1"), (FakeVoice(), "fake 2")]
+    )
+    async def test_they_are_measured_before_it_is_ready(self, engine: object, version: str) -> None:
+        port = free_port(HOST)
+        settings = ServerSettings(engine="fake", listen=(HOST, 0), http=(HOST, port))
+        stop, ready = asyncio.Event(), asyncio.Event()
+        going, made = threading.Event(), threading.Event()
+
+        def make() -> object:
+            made.set()
+            going.wait(10)
+            return engine
+
+        task = asyncio.create_task(SpeechServer(settings, make).run(stop, ready.set))
+        url = f"http://{HOST}:{port}/figures"
+        async with aiohttp.ClientSession() as session:
+            await asyncio.to_thread(made.wait, 10)
+            async with session.get(url) as answer:
+                assert answer.status == 503
+            going.set()
+            await ready.wait()
+            async with session.get(url) as answer:
+                told = await answer.json()
+        assert told["engineVersion"] == version
+        assert 0 <= told["firstResultMs"] < 1000
+        assert 0 <= told["realTimeFactor"] < 1
+        stop.set()
+        await task
+
+    def test_an_engine_that_breaks_is_closed(self) -> None:
+        voice = FakeVoice()
+        voice.broken = True
+        with pytest.raises(ServicesError, match="it is broken"):
+            warm_up(voice)
 
 
 class TestMissing:
@@ -298,6 +388,12 @@ def test_vosk_joins_what_it_heard() -> None:
     assert [hearing.partial(sound) for _ in range(3)] == ["where is", None, None]
     assert hearing.final() == Understood("where is", 0.75)
     assert VoskHearing(FakeKaldi()).final() == Understood("", 0.0)
+
+
+async def _refused(call: Awaitable[object]) -> Refused:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return Refused.of(caught.value)
 
 
 def _channel(endpoint: str) -> grpc.aio.Channel:

@@ -1,79 +1,20 @@
 """Only the operator's certificate opens the control stream, and only with TLS 1.3."""
 
 import asyncio
-import datetime
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import grpc
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
-from cryptography.x509.oid import NameOID
 
 from callfleet.v1 import fleet_pb2, fleet_pb2_grpc
 from callfleet_agent.app.control_server import serve_control
-from callfleet_agent.services.errors import ServicesError, TlsFilesError
-from callfleet_agent.services.tls import TlsFiles, peer_identities, server_credentials
+from callfleet_agent.identity import TlsFiles, TlsFilesError
+from callfleet_agent.services.tls import peer_identities, server_credentials
 from callfleet_agent.session import PodIntent
-
-OPERATOR = "spiffe://callfleet.io/operator"
-POD = "spiffe://callfleet.io/ns/bank/voiceagent/card-line"
-
-
-KEYS: dict[str, Callable[[], ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey]] = {
-    "EC": lambda: ec.generate_private_key(ec.SECP256R1()),
-    "RSA": lambda: rsa.generate_private_key(public_exponent=65537, key_size=2048),
-}
-
-
-class Authority:
-    """A certificate authority that lives for one test."""
-
-    def __init__(self) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test CA")])
-        self.certificate = (
-            self._builder(self._name, self._key.public_key())
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .sign(self._key, hashes.SHA256())
-        )
-
-    def _builder(
-        self, subject: x509.Name, key: CertificatePublicKeyTypes
-    ) -> x509.CertificateBuilder:
-        now = datetime.datetime.now(datetime.UTC)
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self._name)
-            .public_key(key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(hours=1))
-        )
-
-    def issue(self, folder: Path, identity: str, *, kind: str = "EC") -> TlsFiles:
-        """A certificate with this URI, in a folder like a mounted Secret."""
-        folder.mkdir(exist_ok=True)
-        key = KEYS[kind]()
-        names = [x509.UniformResourceIdentifier(identity), x509.DNSName("pod.test")]
-        certificate = (
-            self._builder(x509.Name([]), key.public_key())
-            .add_extension(x509.SubjectAlternativeName(names), critical=True)
-            .sign(self._key, hashes.SHA256())
-        )
-        pem = serialization.Encoding.PEM
-        files = TlsFiles.in_folder(folder)
-        files.certificate.write_bytes(certificate.public_bytes(pem))
-        files.ca.write_bytes(self.certificate.public_bytes(pem))
-        files.key.write_bytes(
-            key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        )
-        return files
+from identities import AGENT as POD
+from identities import HOST, OPERATOR, Authority
 
 
 class FakePod:
@@ -96,7 +37,7 @@ async def code_for(port: int, files: TlsFiles) -> grpc.StatusCode:
     credentials = grpc.ssl_channel_credentials(
         files.ca.read_bytes(), files.key.read_bytes(), files.certificate.read_bytes()
     )
-    options = [("grpc.ssl_target_name_override", "pod.test")]
+    options = [("grpc.ssl_target_name_override", HOST)]
     async with grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials, options) as channel:
         stub = fleet_pb2_grpc.AgentPodServiceStub(channel)  # type: ignore[no-untyped-call]
         try:
@@ -150,7 +91,7 @@ async def test_tls_is_1_3(tmp_path: Path, version: str, accepted: bool) -> None:
 
 async def test_an_rsa_key_that_would_let_tls_1_2_in_is_refused(tmp_path: Path) -> None:
     Authority().issue(tmp_path / "pod", POD, kind="RSA")
-    with pytest.raises(ServicesError, match=r"tls.crt has no EC key"):
+    with pytest.raises(TlsFilesError, match=r"tls.crt has no EC key"):
         await serve_control(FakePod(), "127.0.0.1", 0, tmp_path / "pod")
 
 
@@ -159,10 +100,10 @@ def test_a_certificate_with_the_key_of_another_is_refused(tmp_path: Path) -> Non
     other = Authority().issue(tmp_path / "other", POD)
     files.key.write_bytes(other.key.read_bytes())
     with pytest.raises(TlsFilesError, match=r"tls.key is not the key of tls.crt"):
-        files.read()
+        files.contents()
     files.key.write_bytes(b"not PEM")
     with pytest.raises(TlsFilesError, match=r"tls.key is no key"):
-        files.read()
+        files.contents()
 
 
 async def test_a_rotation_that_is_seen_half_way_is_seen_whole_later(tmp_path: Path) -> None:
@@ -191,7 +132,7 @@ def test_a_rotation_is_noticed(tmp_path: Path) -> None:
     before = files.stamp()
     files.certificate.write_bytes(files.certificate.read_bytes())
     assert files.stamp() != before
-    assert files.read() is not None
+    assert files.contents() is not None
 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
@@ -202,7 +143,7 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
 async def test_what_is_no_certificate(tmp_path: Path) -> None:
     files = Authority().issue(tmp_path / "pod", POD)
     files.certificate.write_bytes(b"not PEM")
-    with pytest.raises(ServicesError, match="is no certificate"):
+    with pytest.raises(TlsFilesError, match="is no certificate"):
         await serve_control(FakePod(), "127.0.0.1", 0, tmp_path / "pod")
 
 

@@ -118,7 +118,8 @@ def test_hanging_up_without_any_ack_ends_as_well(bob: UserAgent, peer: FakePeer)
     call.hang_up(now=peer.now)
     assert "BYE" in methods(peer.wait(33))
     peer.wait(33)
-    assert bob.take_events() == [events.CallEnded(call, events.EndCause.LOCAL, 408)]
+    [ended] = bob.take_events()
+    assert ended == events.CallEnded(call, events.EndCause.LOCAL, 408, answered=False)
 
 
 def test_an_invite_without_offer_gets_ours_and_the_ack_answers(
@@ -151,6 +152,7 @@ def test_an_ack_without_a_proper_answer_ends_the_call(
     bye = a_request(peer.request("ACK", body=body))
     assert bye.method == "BYE"
     peer.respond(bye, 481)
+    peer.wait(1.0)
     [ended] = bob.take_events()
     assert isinstance(ended, events.CallEnded)
     assert (ended.cause, ended.status) == (events.EndCause.LOCAL, 481)
@@ -347,6 +349,29 @@ def test_byes_that_cross(bob: UserAgent, peer: FakePeer) -> None:
     assert statuses(peer.request("BYE", 2)) == [200]
     peer.respond(bye, 481)
     assert bob.take_events() == [events.CallEnded(call, events.EndCause.LOCAL, 200)]
+
+
+def test_byes_that_cross_when_the_answer_overtakes_theirs(bob: UserAgent, peer: FakePeer) -> None:
+    call = established(peer)
+    call.hang_up(now=0.0)
+    peer.respond(a_request(peer.hear()), 481)
+    peer.wait(0.6)  # theirs was lost, and comes again
+    assert bob.take_events() == []
+    assert statuses(peer.request("BYE", 2)) == [200]
+    peer.wait(2.0)
+    assert bob.take_events() == [events.CallEnded(call, events.EndCause.LOCAL, 200)]
+    assert bob.calls == ()
+
+
+def test_a_bye_for_a_call_that_they_do_not_know(bob: UserAgent, peer: FakePeer) -> None:
+    call = established(peer)
+    call.hang_up(now=0.0)
+    peer.respond(a_request(peer.hear()), 481)
+    peer.wait(0.9)
+    assert bob.take_events() == []
+    peer.wait(0.2)
+    assert bob.take_events() == [events.CallEnded(call, events.EndCause.LOCAL, 481)]
+    assert bob.calls == ()
 
 
 @pytest.mark.parametrize(("cseq", "status"), [(1, 500), (0, 500), (9, 200)])

@@ -116,7 +116,7 @@ def test_the_invite_is_repeated_until_something_comes(alice: UserAgent, peer: Fa
 def test_nobody_there(alice: UserAgent, peer: FakePeer) -> None:
     call, _ = calling(peer)
     peer.wait(32)
-    assert alice.take_events() == [events.Failed(call, 408, "Request Timeout")]
+    assert alice.take_events() == [events.Failed(call, 408, "Request Timeout", answered=False)]
     assert alice.idle
 
 
@@ -125,7 +125,7 @@ def test_nobody_reachable(alice: UserAgent, peer: FakePeer) -> None:
     alice.transport_failed(Peer("UDP", "192.0.2.99", 5060), now=0.0)
     assert alice.take_events() == []
     alice.transport_failed(Peer("UDP", HOST, 5060), now=0.0)
-    assert alice.take_events() == [events.Failed(call, 503, "Service Unavailable")]
+    assert alice.take_events() == [events.Failed(call, 503, "Service Unavailable", answered=False)]
 
 
 def test_a_refusal_is_acknowledged_by_its_transaction(alice: UserAgent, peer: FakePeer) -> None:
@@ -198,7 +198,7 @@ def test_a_cancel_that_nobody_answers_is_given_up(alice: UserAgent, peer: FakePe
     alice.take_events()
     call.cancel(now=0.0)
     peer.wait(33)
-    assert alice.take_events() == [events.Failed(call, 487, "Request Terminated")]
+    assert alice.take_events() == [events.Failed(call, 487, "Request Terminated", answered=False)]
     assert alice.idle
 
 
@@ -252,7 +252,7 @@ def test_a_long_request_goes_over_tcp(alice: UserAgent, peer: FakePeer) -> None:
     assert b"SIP/2.0/UDP" in out.data
     assert methods(peer.wait(1)) == ["INVITE"]
     alice.transport_failed(out.destination, now=peer.now)
-    assert alice.take_events() == [events.Failed(call, 503, "Service Unavailable")]
+    assert alice.take_events() == [events.Failed(call, 503, "Service Unavailable", answered=False)]
 
 
 def test_where_there_is_no_tcp_it_stays_a_datagram() -> None:
@@ -291,7 +291,8 @@ def test_a_bye_that_nobody_answers(alice: UserAgent, peer: FakePeer) -> None:
     assert bye.required("Reason") == 'SIP;cause=200;text="Done"'
     # Timer E: 0.5, 1.5, 3.5, then every 4 s.
     assert methods(peer.wait(32)) == ["BYE"] * 10
-    assert alice.take_events() == [events.CallEnded(call, events.EndCause.LOCAL, 408, "Done")]
+    [ended] = alice.take_events()
+    assert ended == events.CallEnded(call, events.EndCause.LOCAL, 408, "Done", answered=False)
 
 
 def test_a_provisional_response_slows_a_request_down(alice: UserAgent, peer: FakePeer) -> None:
@@ -313,7 +314,16 @@ def test_a_bye_that_cannot_be_sent(alice: UserAgent, peer: FakePeer) -> None:
     call.hang_up(now=0.0)
     peer.respond(a_request(peer.hear()), 100)
     alice.transport_failed(Peer("UDP", HOST, 5060), now=0.0)
-    assert alice.take_events() == [events.CallEnded(call, events.EndCause.LOCAL, 503)]
+    [ended] = alice.take_events()
+    assert ended == events.CallEnded(call, events.EndCause.LOCAL, 503, answered=False)
+
+
+@pytest.mark.parametrize("status", [408, 503])
+def test_a_bye_that_is_refused(alice: UserAgent, peer: FakePeer, status: int) -> None:
+    call = established(peer)
+    call.hang_up(now=0.0)
+    peer.respond(a_request(peer.hear()), status)
+    assert alice.take_events() == [events.CallEnded(call, events.EndCause.LOCAL, status)]
 
 
 def test_they_hang_up(alice: UserAgent, peer: FakePeer) -> None:

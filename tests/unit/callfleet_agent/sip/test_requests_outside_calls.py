@@ -157,6 +157,23 @@ def test_a_malformed_request_is_answered_where_it_came_from(
     [out] = bob.take_datagrams()
     assert out.destination == peer.source
     assert out.data.startswith(f"SIP/2.0 400 {reason}\r\n".encode())
+    assert (bob.malformed, bob.unanswered) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x00\xff" * 40,  # no line of it is text
+        b"INVITE nonsense\r\n\r\n",  # nobody to answer
+        b"SIP/2.0 200 OK\r\nVia: x\r\n\r\n",  # a response is not answered
+        b"ACK sip:a SIP/2.0\r\nv: SIP/2.0/UDP h\r\n" + REST,  # nor is an ACK
+        b"OPTIONS sip:a SIP/2.0\r\nv: nonsense\r\n" + REST,  # nowhere to send it
+    ],
+)
+def test_what_cannot_be_answered_is_counted(bob: UserAgent, peer: FakePeer, data: bytes) -> None:
+    assert peer.say(data) == []
+    assert (bob.malformed, bob.unanswered) == (1, 1)
+    assert bob.idle
 
 
 def test_addresses() -> None:

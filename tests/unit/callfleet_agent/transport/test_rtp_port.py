@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 
 import pytest
@@ -105,3 +106,13 @@ async def test_a_destination_where_nobody_listens_is_counted() -> None:
     here._rtp.error_received(ConnectionRefusedError())
     assert here.errors == 1
     here.close()
+
+
+async def test_an_address_of_another_machine_is_not_tried_with_every_port() -> None:
+    ports = PortRange(30000, 34999)
+    with pytest.raises(NoPortsFree) as caught:
+        await RtpEndpoint.open("192.0.2.7", ports)
+    cause = caught.value.__cause__
+    assert isinstance(cause, OSError)
+    assert cause.errno == errno.EADDRNOTAVAIL
+    assert ports.free == 2500 - 1

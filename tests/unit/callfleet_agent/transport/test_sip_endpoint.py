@@ -148,7 +148,9 @@ async def test_nobody_listens() -> None:
             with endpoint.commands() as now:
                 target = f"sip:a@{HOST}:{port};transport=tcp"
                 call = endpoint.user_agent.invite(target, offer(HOST), now=now)
-            assert await inbox.next() == events.Failed(call, 503, "Service Unavailable")
+            assert await inbox.next() == events.Failed(
+                call, 503, "Service Unavailable", answered=False
+            )
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
@@ -162,7 +164,7 @@ async def test_a_name_that_nobody_knows(monkeypatch: pytest.MonkeyPatch, transpo
         with endpoint.commands() as now:
             target = f"sip:a@nowhere.invalid;transport={transport}"
             call = endpoint.user_agent.invite(target, offer(HOST), now=now)
-        assert await inbox.next() == events.Failed(call, 503, "Service Unavailable")
+        assert await inbox.next() == events.Failed(call, 503, "Service Unavailable", answered=False)
 
 
 async def test_a_handler_that_fails_does_not_stop_the_others(
@@ -214,6 +216,26 @@ async def test_too_many_streams(caplog: pytest.LogCaptureFixture) -> None:
         writer.close()
         kept.close()
     assert "Too many SIP connections" in caplog.text
+
+
+async def test_what_cannot_be_read_leaves_one_line_without_its_content(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    secret = b"+15550123"
+    async with SipEndpoint.open(user_agent(), nobody, LOOPBACK) as endpoint:
+        reader, writer = await asyncio.open_connection(HOST, endpoint.port)
+        for _ in range(3):
+            unreadable = b"INVITE sip:" + secret + b"\r\nContent-Length: 0\r\n\r\n"
+            writer.write(unreadable)
+        writer.write(OPTIONS.format(1, 1).encode())
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"SIP/2.0 200 OK\r\n")
+        writer.close()
+        assert endpoint.user_agent.unanswered == 3
+    [record] = caplog.records
+    assert record.getMessage() == "SIP that cannot be read was dropped without an answer"
+    assert (vars(record)["messages"], vars(record)["transport"]) == (1, "TCP")
+    assert secret.decode() not in str(vars(record))
+    assert HOST not in str(vars(record))
 
 
 async def test_an_idle_stream_is_closed_and_a_used_one_is_kept() -> None:

@@ -52,6 +52,44 @@ async def test_members_are_spread_over_four_groups_5_ms_apart() -> None:
 
 
 @in_virtual_time
+async def test_a_group_without_members_does_not_wake_the_loop() -> None:
+    loop, ticker = asyncio.get_running_loop(), Ticker(clock=now)
+    ticker.start()
+    await asyncio.sleep(0)
+    idle = _timers(loop)
+    handle = ticker.add(lambda _: None)
+    assert _timers(loop) == idle + 1  # and not one for each group
+    await asyncio.sleep(0.1)
+    handle.cancel()
+    await asyncio.sleep(0.03)
+    assert _timers(loop) == idle
+    assert ticker.lateness.count == 6  # five ticks, and the one that found nobody
+    await ticker.stop()
+
+
+@in_virtual_time
+async def test_who_joins_a_sleeping_group_is_ticked_on_its_grid_and_misses_nothing() -> None:
+    ticker, ticks = Ticker(clock=now), []
+    ticker.start()
+    began = now()
+    await asyncio.sleep(1.007)
+    handle = ticker.add(lambda skipped: ticks.append((round(now() - began, 6), skipped)))
+    await asyncio.sleep(0.04)
+    handle.cancel()
+    await asyncio.sleep(2.0)
+    ticker.add(lambda skipped: ticks.append((round(now() - began, 6), skipped)))
+    await asyncio.sleep(0.02)
+    await ticker.stop()
+    assert ticks == [(1.02, 0), (1.04, 0), (3.06, 0)]
+    assert ticker.lateness.worst_ms < 1
+
+
+def _timers(loop: asyncio.AbstractEventLoop) -> int:
+    """How many wait on the loop."""
+    return sum(not timer.cancelled() for timer in loop._scheduled)  # type: ignore[attr-defined]
+
+
+@in_virtual_time
 async def test_who_leaves_is_not_ticked_and_makes_room() -> None:
     ticker, ticks = Ticker(clock=now), []
     handles = [ticker.add(lambda _: ticks.append("old")) for _ in range(4)]

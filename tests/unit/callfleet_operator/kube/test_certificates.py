@@ -1,33 +1,45 @@
-"""The internal CA: made once, renewed before its end, trusted across the change."""
+"""Certificates and tokens for pods, and the Secrets that the CA and the keys lie in."""
 
 import asyncio
 import base64
-import ssl
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 from cryptography import x509
 
-from callfleet_operator.kube.authority import CA_SECRET, open_authority
-from callfleet_operator.kube.certificates import (
-    CA_LIFE_S,
-    LEAF_LIFE_S,
-    NOT_AFTER,
-    Authority,
-    Issuer,
+from callfleet_operator.identity.authority import Authority, make_authority
+from callfleet_operator.identity.certificates import KeyPair
+from callfleet_operator.identity.lifetimes import DAY_S, Lifetimes
+from callfleet_operator.identity.names import (
+    AGENT_SCOPES,
     agent_host,
     agent_identity,
-    make_ca,
-    make_leaf,
-    read_authority,
+    agent_subject,
 )
+from callfleet_operator.identity.tokens import KeyRing
+from callfleet_operator.kube.certificates import NOT_AFTER, Issuer, OperatorLeaf
 from callfleet_operator.kube.errors import ConfigurationError
+from callfleet_operator.kube.stored_identity import (
+    KEYS_SECRET,
+    ROTATE,
+    TAKES_OVER,
+    authority_form,
+    authority_of,
+    authority_secret,
+    kept,
+    ring_form,
+)
+from callfleet_operator.kube.tokens import KEY, Minter
 from callfleet_operator.ports.errors import AlreadyExistsError
 from callfleet_operator.ports.kinds import SECRET, Manifest
 from callfleet_operator.ports.kube import Ref
 from fakes.kube import FakeKube
 from fakes.virtual_time import EPOCH, FakeClock, in_virtual_time
+
+LIVES = Lifetimes()
+SYSTEM = "callfleet-system"
+FORM = authority_form("callfleet", LIVES)
+AGENT = agent_subject("bank", "a")
 
 
 class StoppedClock(FakeClock):
@@ -39,153 +51,186 @@ class StoppedClock(FakeClock):
 
 
 def authority(now: float = EPOCH) -> Authority:
-    ca = make_ca("callfleet", now)
-    return Authority(ca, ca.certificate)
+    return make_authority("callfleet", LIVES, now)
+
+
+def issued(issuer: Issuer, live: Manifest | None = None) -> Manifest | None:
+    return issuer.issue("bank", "a-tls", AGENT, live)
 
 
 def certificate_of(secret: Manifest) -> x509.Certificate:
     return x509.load_pem_x509_certificate(base64.b64decode(secret["data"]["tls.crt"]))
 
 
-def test_the_ca_may_sign_and_says_so() -> None:
-    ca = x509.load_pem_x509_certificate(authority().ca.certificate)
-    assert ca.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    usage = ca.extensions.get_extension_for_class(x509.KeyUsage)
-    assert usage.critical
-    assert usage.value.key_cert_sign
-
-
 def test_a_leaf_names_the_agent_twice() -> None:
-    secret = Issuer(authority(), StoppedClock()).issue("bank", "card-line", None)
+    secret = issued(Issuer(authority(), StoppedClock()))
     assert secret is not None
-    assert (secret["metadata"]["namespace"], secret["metadata"]["name"]) == (
-        "bank",
-        "card-line-tls",
-    )
+    assert (secret["metadata"]["namespace"], secret["metadata"]["name"]) == ("bank", "a-tls")
     names = (
         certificate_of(secret).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     )
-    assert names.get_values_for_type(x509.DNSName) == [agent_host("bank", "card-line")]
+    assert names.get_values_for_type(x509.DNSName) == [agent_host("bank", "a")]
     assert names.get_values_for_type(x509.UniformResourceIdentifier) == [
-        agent_identity("bank", "card-line")
+        agent_identity("bank", "a")
     ]
-
-
-def test_a_leaf_is_verified_by_pythons_own_tls(tmp_path: Path) -> None:
-    own = authority(now=datetime.now().astimezone().timestamp())
-    now = datetime.now().astimezone().timestamp()
-    leaf = make_leaf(own.ca, agent_identity("bank", "a"), agent_host("bank", "a"), now)
-    (tmp_path / "leaf.pem").write_bytes(leaf.certificate + leaf.key)
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(tmp_path / "leaf.pem")
-    client = ssl.create_default_context(cadata=own.bundle.decode())
-    client.verify_flags |= ssl.VERIFY_X509_STRICT
-    for host, good in ((agent_host("bank", "a"), True), (agent_host("bank", "b"), False)):
-        assert handshake(server, client, host) is good
-
-
-def handshake(server: ssl.SSLContext, client: ssl.SSLContext, host: str) -> bool:
-    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    ours = client.wrap_bio(to_client, to_server, server_hostname=host)
-    theirs = server.wrap_bio(to_server, to_client, server_side=True)
-    for _ in range(4):
-        for end in (ours, theirs):
-            try:
-                end.do_handshake()
-            except ssl.SSLWantReadError:
-                continue
-            except ssl.SSLError:
-                return False
-    return True
 
 
 def test_a_leaf_is_renewed_when_a_third_of_its_life_is_left() -> None:
     clock = StoppedClock()
     issuer = Issuer(authority(), clock)
-    first = issuer.issue("bank", "a", None)
+    first = issued(issuer)
     assert first is not None
-    assert issuer.issue("bank", "a", first) is None
-    clock.now += LEAF_LIFE_S * 2 / 3 - 60
-    assert issuer.issue("bank", "a", first) is None
+    assert issued(issuer, first) is None
+    clock.now += LIVES.leaf_s * 2 / 3 - 60
+    assert issued(issuer, first) is None
     clock.now += 120
-    assert issuer.issue("bank", "a", first) is not None
+    assert issued(issuer, first) is not None
+
+
+def test_a_leaf_that_cannot_live_longer_is_not_made_again_and_again() -> None:
+    clock = StoppedClock(EPOCH + LIVES.ca_s - DAY_S)
+    issuer = Issuer(authority(), clock)
+    first = issued(issuer)
+    assert first is not None
+    assert issued(issuer, first) is None
 
 
 @pytest.mark.parametrize("annotations", [None, {}, {NOT_AFTER: "soon"}])
 def test_a_secret_that_tells_nothing_is_written_anew(annotations: dict[str, str] | None) -> None:
-    own = authority()
-    issuer = Issuer(own, StoppedClock())
-    live = issuer.issue("bank", "a", None)
+    issuer = Issuer(authority(), StoppedClock())
+    live = issued(issuer)
     assert live is not None
-    kept = live["metadata"]["annotations"] if annotations else {}
-    live["metadata"]["annotations"] = None if annotations is None else kept | annotations
-    assert issuer.issue("bank", "a", live) is not None
+    known = live["metadata"]["annotations"] if annotations else {}
+    live["metadata"]["annotations"] = None if annotations is None else known | annotations
+    assert issued(issuer, live) is not None
 
 
-def test_a_leaf_ends_no_later_than_its_ca() -> None:
-    own = authority()
-    leaf = make_leaf(own.ca, "spiffe://x", "x", EPOCH + CA_LIFE_S - 3600)
-    assert leaf.not_after <= own.ca.not_after
-
-
-def test_a_leaf_of_another_ca_is_replaced_and_both_are_trusted() -> None:
-    old = authority()
-    new = old.renewed("callfleet", EPOCH)
-    leaf = Issuer(old, StoppedClock()).issue("bank", "a", None)
-    replaced = Issuer(new, StoppedClock()).issue("bank", "a", leaf)
+def test_a_leaf_is_replaced_when_another_ca_signs_or_is_to_be_trusted() -> None:
+    old, clock = authority(), StoppedClock()
+    announced = old.tended("callfleet", LIVES, EPOCH, rotate=True)
+    new = announced.tended("callfleet", LIVES, EPOCH + LIVES.settle_s)
+    leaf = issued(Issuer(old, clock))
+    told = issued(Issuer(announced, clock), leaf)
+    assert told is not None
+    replaced = issued(Issuer(new, clock), told)
     assert replaced is not None
     trusted = base64.b64decode(replaced["data"]["ca.crt"])
     assert old.ca.certificate in trusted
     assert new.ca.certificate in trusted
+    assert issued(Issuer(new, clock), replaced) is None
+
+
+def test_the_operators_own_leaf_follows_the_ca() -> None:
+    clock = StoppedClock()
+    issuer = Issuer(authority(), clock)
+    leaf = OperatorLeaf(issuer)
+    first = leaf.current()
+    assert leaf.current() is first
+    issuer.authority = authority()
+    second = leaf.current()
+    assert second is not first
+    assert leaf.trusted == issuer.authority.bundle
+    clock.now += LIVES.leaf_s
+    assert leaf.current() is not second
+
+
+def test_tokens_are_renewed_when_a_third_of_their_life_is_over() -> None:
+    clock = StoppedClock()
+    minter = Minter(KeyRing().tended(LIVES, EPOCH), "callfleet", clock)
+
+    def minted(live: Manifest | None) -> Manifest | None:
+        return minter.tokens("bank", "a-tokens", AGENT, AGENT_SCOPES, live)
+
+    first = minted(None)
+    assert first is not None
+    assert sorted(first["data"]) == [
+        "token.banking",
+        "token.context-store",
+        "token.session-manager",
+    ]
+    clock.now += LIVES.token_s / 3 - 1
+    assert minted(first) is None
+    clock.now += 2
+    assert minted(first) is not None
+    clock.now = EPOCH
+    assert minter.tokens("bank", "a-tokens", AGENT, {"banking": ("x",)}, first) is not None
+    first["metadata"]["annotations"][KEY] = "gone"
+    assert minted(first) is not None
 
 
 @in_virtual_time
 async def test_the_ca_is_made_once_and_read_after_a_restart() -> None:
     kube = FakeKube()
-    first = await open_authority(kube, "callfleet", "callfleet-system", FakeClock())
-    again = await open_authority(kube, "callfleet", "callfleet-system", FakeClock())
-    assert first.ca == again.ca
+    first = await kept(FORM, kube, SYSTEM, FakeClock())
+    again = await kept(FORM, kube, SYSTEM, FakeClock())
+    assert first == again
     assert [verb for verb, _ in kube.writes] == ["POST"]
+
+
+@in_virtual_time
+async def test_the_keys_of_tokens_are_made_once_and_read_after_a_restart() -> None:
+    kube = FakeKube()
+    first = await kept(ring_form(LIVES), kube, SYSTEM, FakeClock())
+    again = await kept(ring_form(LIVES), kube, SYSTEM, FakeClock())
+    assert first.stored() == again.stored()
+    assert [verb for verb, _ in kube.writes] == ["POST"]
+    assert kube.all(SECRET)[0]["metadata"]["name"] == KEYS_SECRET
 
 
 @in_virtual_time
 async def test_two_operators_at_once_use_one_ca() -> None:
     kube = FakeKube()
     kube.before = lambda _verb, _ref: 0.05
-    both = await asyncio.gather(
-        *(open_authority(kube, "callfleet", "callfleet-system", FakeClock()) for _ in range(2))
-    )
+    both = await asyncio.gather(*(kept(FORM, kube, SYSTEM, FakeClock()) for _ in range(2)))
     assert both[0].ca == both[1].ca
     assert len(kube.all(SECRET)) == 1
 
 
 @in_virtual_time
-async def test_a_ca_that_ends_soon_is_renewed_once() -> None:
+async def test_a_ca_that_ends_soon_gets_one_successor_which_takes_over_in_time() -> None:
     kube = FakeKube()
-    old = authority(EPOCH - CA_LIFE_S * 0.95)
-    kube.put(old.secret("callfleet-system", CA_SECRET))
+    old = authority(EPOCH - LIVES.ca_s * 0.95)
+    kube.put(authority_secret(old, SYSTEM))
     kube.before = lambda _verb, _ref: 0.05
-    both = await asyncio.gather(
-        *(open_authority(kube, "callfleet", "callfleet-system", FakeClock()) for _ in range(2))
-    )
-    assert both[0].ca == both[1].ca != old.ca
-    assert old.ca.certificate in both[0].bundle
+    both = await asyncio.gather(*(kept(FORM, kube, SYSTEM, FakeClock()) for _ in range(2)))
+    assert both[0] == both[1]
+    assert both[0].ca == old.ca
+    coming = both[0].successor
+    assert coming is not None
+    after = await kept(FORM, kube, SYSTEM, StoppedClock(EPOCH + LIVES.settle_s + 1))
+    assert (after.ca, after.successor) == (coming.ca, None)
+    stored = kube.all(SECRET)[0]
+    assert sorted(stored["data"]) == ["ca.crt", "tls.crt", "tls.key"]
+    assert TAKES_OVER not in stored["metadata"]["annotations"]
+    assert authority_of(stored).trust == after.trust
+
+
+@in_virtual_time
+async def test_an_annotation_asks_for_a_successor_once() -> None:
+    kube = FakeKube()
+    stored = authority_secret(authority(), SYSTEM)
+    stored["metadata"]["annotations"][ROTATE] = "now"
+    kube.put(stored)
+    told = await kept(FORM, kube, SYSTEM, FakeClock())
+    assert told.successor is not None
+    assert ROTATE not in kube.all(SECRET)[0]["metadata"]["annotations"]
+    assert await kept(FORM, kube, SYSTEM, FakeClock()) == told
 
 
 @in_virtual_time
 async def test_a_damaged_ca_is_a_persons_business() -> None:
     kube = FakeKube()
-    damaged = authority().secret("callfleet-system", CA_SECRET)
+    damaged = authority_secret(authority(), SYSTEM)
     damaged["data"]["tls.key"] = base64.b64encode(authority().ca.key).decode()
     kube.put(damaged)
     with pytest.raises(ConfigurationError, match="callfleet-ca"):
-        await open_authority(kube, "callfleet", "callfleet-system", FakeClock())
+        await kept(FORM, kube, SYSTEM, FakeClock())
 
 
 @pytest.mark.parametrize("data", [{}, {"tls.crt": "eA==", "tls.key": "eA=="}])
 def test_what_is_no_ca_is_refused(data: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="no readable"):
-        read_authority({"data": data})
+        authority_of({"data": data})
 
 
 @in_virtual_time
@@ -196,9 +241,33 @@ async def test_another_operators_ca_wins_the_race() -> None:
     def before(verb: str, ref: Ref) -> None:
         if verb == "POST":
             kube.before = None
-            kube.put(theirs.secret("callfleet-system", CA_SECRET))
+            kube.put(authority_secret(theirs, SYSTEM))
             raise AlreadyExistsError(409, "AlreadyExists", "")
 
     kube.before = before
-    found = await open_authority(kube, "callfleet", "callfleet-system", FakeClock())
+    found = await kept(FORM, kube, SYSTEM, FakeClock())
     assert found.ca == theirs.ca
+
+
+@in_virtual_time
+async def test_an_identity_that_never_settles_is_given_up_with_a_reason() -> None:
+    kube = FakeKube()
+    kube.put(authority_secret(authority(EPOCH - LIVES.ca_s * 0.95), SYSTEM))
+
+    def before(verb: str, ref: Ref) -> None:
+        if verb == "PATCH":
+            kube.put(authority_secret(authority(EPOCH - LIVES.ca_s * 0.95), SYSTEM))
+
+    kube.before = before
+    with pytest.raises(ConfigurationError, match="keeps changing"):
+        await kept(FORM, kube, SYSTEM, FakeClock())
+
+
+def test_an_authority_of_an_earlier_version_is_read() -> None:
+    """Its bundle has the former CA, and there is no successor."""
+    old, new = authority(EPOCH - DAY_S), authority()
+    stored = authority_secret(Authority(new.ca, None, (old.ca.certificate,)), SYSTEM)
+    found = authority_of(stored)
+    assert found.ca == KeyPair(new.ca.certificate, new.ca.key)
+    assert [pem.strip() for pem in found.former] == [old.ca.certificate.strip()]
+    assert datetime.fromisoformat(stored["metadata"]["annotations"][NOT_AFTER]).timestamp() > EPOCH

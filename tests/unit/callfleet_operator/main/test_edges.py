@@ -6,7 +6,7 @@ import sys
 
 import aiohttp
 
-from callfleet_operator.main.http import serving
+from callfleet_operator.main.http import SAFE_HEADERS, serving
 from callfleet_operator.main.logs import JsonFormatter
 from callfleet_operator.reconcile.correlation import correlation_id
 
@@ -45,3 +45,5 @@ async def test_readiness_names_what_is_missing() -> None:
         missing.clear()
         assert (await session.get("/readyz")).status == 200
         assert await (await session.get("/metrics")).text() == "x 1\n"
+        for path in ("/healthz", "/metrics", "/nothing"):
+            assert SAFE_HEADERS.items() <= dict((await session.get(path)).headers).items(), path

@@ -1,15 +1,23 @@
 """Whether an external engine answers, and what is told about it."""
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+import grpc
+import grpc.aio
 import pytest
 from aiohttp import web
+from cryptography.hazmat.primitives.serialization import Encoding
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health  # type: ignore[attr-defined]
 
 from callfleet_operator.main.probe import HttpProbe
 from callfleet_operator.model import ProviderPool
 from callfleet_operator.ports.probe import Figures, Progress
+from identities import Authority
 
 
 def pool(url: str, engine: str = "openai") -> ProviderPool:
@@ -26,7 +34,9 @@ def pool(url: str, engine: str = "openai") -> ProviderPool:
 
 
 @asynccontextmanager
-async def engine(status: int, seen: list[web.Request]) -> AsyncIterator[str]:
+async def engine(
+    status: int, seen: list[web.Request], tls: ssl.SSLContext | None = None
+) -> AsyncIterator[str]:
     async def answer(request: web.Request) -> web.Response:
         seen.append(request)
         return web.Response(status=status, headers={"Location": "http://127.0.0.1:1/"})
@@ -35,10 +45,11 @@ async def engine(status: int, seen: list[web.Request]) -> AsyncIterator[str]:
     app.router.add_route("*", "/{tail:.*}", answer)
     runner = web.AppRunner(app)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
+    port = runner.addresses[0][1]
     try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+        yield f"http://127.0.0.1:{port}/v1" if tls is None else f"https://localhost:{port}/v1"
     finally:
         await runner.cleanup()
 
@@ -75,6 +86,102 @@ async def test_elevenlabs_has_a_header_of_its_own() -> None:
 async def test_nobody_there() -> None:
     probe = HttpProbe()
     outcome = await probe.probe(pool("http://127.0.0.1:1"), None)
+    await probe.close()
+    assert not outcome.ok
+    assert "could not be reached" in outcome.message
+
+
+# --- engines behind a CA of one's own -----------------------------------------------------------
+def https(folder: Path, authority: Authority, most: ssl.TLSVersion) -> ssl.SSLContext:
+    files = authority.issue(folder)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.certificate, files.key)
+    context.maximum_version = most
+    return context
+
+
+def pem(authority: Authority) -> str:
+    return authority.certificate.public_bytes(Encoding.PEM).decode()
+
+
+@pytest.mark.parametrize(
+    ("ca", "most", "ok", "message"),
+    [
+        ("its own", ssl.TLSVersion.TLSv1_3, True, ""),
+        ("another's", ssl.TLSVersion.TLSv1_3, False, "spec.external.caSecretName"),
+        ("none", ssl.TLSVersion.TLSv1_3, False, "spec.external.caSecretName"),
+        ("no pem", ssl.TLSVersion.TLSv1_3, False, "holds no CA"),
+        ("its own", ssl.TLSVersion.TLSv1_2, False, "could not be reached"),
+    ],
+)
+async def test_an_engine_is_verified_by_the_ca_that_the_pool_names(
+    tmp_path: Path, ca: str, most: ssl.TLSVersion, ok: bool, message: str
+) -> None:
+    authority, probe = Authority(), HttpProbe()
+    given = {"its own": pem(authority), "another's": pem(Authority()), "no pem": "x", "none": None}
+    async with engine(200, [], https(tmp_path, authority, most)) as url:
+        outcome = await probe.probe(pool(url), "sk-secret", given[ca])
+    await probe.close()
+    assert (outcome.ok, message in outcome.message) == (ok, True)
+
+
+@pytest.mark.parametrize(("known", "ok"), [(True, True), (False, False)])
+async def test_so_is_a_server_of_ours(tmp_path: Path, known: bool, ok: bool) -> None:
+    authority, probe = Authority(), HttpProbe()
+    files = authority.issue(tmp_path)
+    server, told = grpc.aio.server(), health.HealthServicer()
+    await told.set("", health_pb2.HealthCheckResponse.SERVING)
+    health_pb2_grpc.add_HealthServicer_to_server(told, server)
+    pair = [(files.key.read_bytes(), files.certificate.read_bytes())]
+    port = server.add_secure_port("localhost:0", grpc.ssl_server_credentials(pair))
+    await server.start()
+    ca = pem(authority if known else Authority())
+    outcome = await probe.probe(pool(f"https://localhost:{port}", "whisper"), None, ca)
+    await probe.close()
+    await server.stop(None)
+    assert outcome.ok is ok
+
+
+# --- servers that speak our gRPC -----------------------------------------------------------------
+@asynccontextmanager
+async def speaking(status: Any) -> AsyncIterator[str]:
+    """A server with the health service, or with `status` None one without."""
+    server, told = grpc.aio.server(), health.HealthServicer()
+    if status is not None:
+        await told.set("", status)
+        health_pb2_grpc.add_HealthServicer_to_server(told, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        await server.stop(None)
+
+
+@pytest.mark.parametrize(
+    ("status", "ok", "message"),
+    [
+        (health_pb2.HealthCheckResponse.SERVING, True, ""),
+        (health_pb2.HealthCheckResponse.NOT_SERVING, False, "not serving"),
+        (None, True, ""),
+    ],
+)
+@pytest.mark.parametrize("name", ["whisper", "vosk", "piper"])
+async def test_a_server_of_ours_that_somebody_else_runs(
+    name: str, status: Any, ok: bool, message: str
+) -> None:
+    probe = HttpProbe()
+    async with speaking(status) as url:
+        outcome = await probe.probe(pool(url, name), None)
+    await probe.close()
+    assert outcome.ok is ok
+    assert message in outcome.message
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "https://127.0.0.1:1", "http://[::1]:1"])
+async def test_no_server_of_ours_there(url: str) -> None:
+    probe = HttpProbe()
+    outcome = await probe.probe(pool(url, "piper"), None)
     await probe.close()
     assert not outcome.ok
     assert "could not be reached" in outcome.message

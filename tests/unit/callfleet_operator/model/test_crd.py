@@ -204,7 +204,7 @@ class TestGeneratedFiles:
     "row",
     [
         "| `spec.replicas` | integer (0 to 1000) | `1` |",
-        "| `spec.banking.url` | string | required |",
+        "| `spec.banking.timeoutSeconds` |",
         "| `spec.sip.media` | direct \\| relay | `direct` |",
         "| `spec.sip.codecs` | list of PCMU \\| PCMA (1 to 4) | `PCMU, PCMA` |",
         "| `spec.dialog.bargeIn` | boolean | `true` |",

@@ -32,6 +32,9 @@ BIRTHS = [
     "1980-02-29", "29.02.1980", "29/02/1980", "02/29/1980", "02/29/80", "29-02-1980", "1.2.1980",
     "29 February 1980", "29th of February 1980", "February 29, 1980", "Feb 29 1980",
     "29. Februar 1980", "29 février 1980", "29 de febrero de 1980", "29 febbraio 1980",
+    "the twenty-ninth of February nineteen eighty", "twenty nine february nineteen eighty",
+    "February the twenty-ninth, nineteen eighty", "february twenty ninth two thousand and five",
+    "may first nineteen oh five", "the third of June 1980",
     "29 de fevereiro de 1980", "29 februari 1980", "1980年2月29日", "1980년 2월 29일",
 ]  # fmt: skip
 SECRETS = [
@@ -42,12 +45,14 @@ SECRETS = [
     "Set-Cookie: session=abcdef", "X-Signature=abcdef", "Basic dXNlcjpodW50ZXIy",
 ]  # fmt: skip
 SPOKEN = [
+    "nine one eight two seven three", "zero two two nine one nine eight zero",
     "four two seven one", "four, two, seven, one", "double four two seven",
     "vier zwei sieben eins", "quatre deux sept un", "cuatro dos siete uno",
     "quattro due sette uno", "quatro dois sete um", "vier twee zeven een",
     "cztery dwa siedem jeden", "четыре два семь один", "dört iki yedi bir",
 ]  # fmt: skip
 PROOFS = [
+    "the code 918273 was refused", "one-time code 918-273", "the code is 9 1 8 2 7 3",
     "my PIN is 4271", "card ending in 4271", "last four digits 4271", "code: 42 71", "OTP 918273",
     "Karte mit den Endziffern 4271", "carte finissant par 4271", "tarjeta terminada en 4271",
     "la carta finisce con 4271", "cartão final 4271", "kaart eindigt op 4271", "карта 4271",

@@ -65,6 +65,19 @@ def test_instances_of_a_proxy_can_be_a_service() -> None:
 @pytest.mark.parametrize(
     ("settings", "field", "advice"),
     [
+        (
+            {
+                "agentImage": "agent:1",
+                "identities": {"leafSeconds": 3599, "certManager": {"name": "ca"}},
+            },
+            "identities.leafSeconds",
+            "must be 3600 or more with certManager",
+        ),
+        (
+            {"agentImage": "agent:1", "agentEgress": {"cidrs": ["10.0.0.1/8"]}},
+            "agentEgress.cidrs[0]",
+            "no bits set",
+        ),
         (proxy(driver="asterisk"), "proxies[0].driver", "must be 'kamailio' or 'opensips'"),
         (proxy(endpoints=[]), "proxies[0].endpoints", "either endpoints or service"),
         (proxy(service=SERVICE), "proxies[0].endpoints", "either endpoints or service"),

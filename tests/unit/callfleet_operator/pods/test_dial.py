@@ -10,13 +10,11 @@ import grpc
 import pytest
 
 from callfleet.v1 import fleet_pb2, fleet_pb2_grpc
-from callfleet_operator.kube.certificates import (
-    Authority,
-    Issuer,
-    OperatorLeaf,
-    agent_host,
-    make_ca,
-)
+from callfleet_operator.identity.authority import Authority
+from callfleet_operator.identity.certificates import make_ca
+from callfleet_operator.identity.lifetimes import DAY_S
+from callfleet_operator.identity.names import agent_host, agent_subject
+from callfleet_operator.kube.certificates import Issuer, OperatorLeaf
 from callfleet_operator.main.clock import SystemClock
 from callfleet_operator.pods.dial import DialError, GrpcDialer, Identity
 from callfleet_operator.pods.link import PodStreams
@@ -24,12 +22,12 @@ from callfleet_operator.ports.pods import PodState, PodTarget
 from fakes.agent_pod import FakeAgentPod
 
 NOW = datetime.now().astimezone().timestamp()
-CA = make_ca("callfleet", NOW)
-OTHER_CA = make_ca("callfleet", NOW)
+CA = make_ca("callfleet", NOW, DAY_S)
+OTHER_CA = make_ca("callfleet", NOW, DAY_S)
 
 
 def issuer(ca=CA) -> Issuer:  # type: ignore[no-untyped-def]
-    return Issuer(Authority(ca, ca.certificate), SystemClock())
+    return Issuer(Authority(ca), SystemClock())
 
 
 def dialer(port: int, ca=CA) -> GrpcDialer:  # type: ignore[no-untyped-def]
@@ -47,7 +45,7 @@ def target(agent: str = "card-line", uid: str = "u1") -> PodTarget:
 
 @asynccontextmanager
 async def pod(fake: FakeAgentPod) -> AsyncIterator[int]:
-    secret = issuer().issue("bank", "card-line", None)
+    secret = issuer().issue("bank", "card-line-tls", agent_subject("bank", "card-line"), None)
     assert secret is not None
     data = {name: base64.b64decode(value) for name, value in secret["data"].items()}
     server = grpc.aio.server()

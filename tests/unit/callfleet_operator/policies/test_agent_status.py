@@ -144,6 +144,11 @@ CASES = [
     ),
     ("ProvidersReady", of(pools=(BROKEN, ALREADY)), "True", "Degraded", "works, without far"),
     ("ProvidersReady", of(pools=(FRESH, BROKEN)), "Unknown", "PoolPending", "pools for asr"),
+    ("Audited", of(), "True", "BankingService", "every banking operation"),
+    ("Audited", of(bank_service=False), "Unknown", "BankNotFound", "has no banking service"),
+    ("Audited", of(own_bank=True), "False", "OwnBank", "spec.banking.url names a bank that"),
+    ("Audited", of(own_bank=True), "False", "OwnBank", "; remove spec.banking, and the platform's"),
+    ("Audited", of(own_bank=True, bank_service=False), "False", "OwnBank", "; switch the platform"),
     ("Progressing", of(), "False", "Complete", "all is as wanted"),
     ("Progressing", of(deleting=True), "True", "Deleting", "is being deleted"),
     ("Progressing", of(apply_error="Service: refused"), "False", "ApplyFailed", "refused"),
@@ -175,6 +180,11 @@ CASES = [
     ("Ready", of(deleting=True, pods=(LEAVING,)), "False", "Deleting", "1 pods wait"),
     ("Ready", of(apply_error="Service: refused"), "False", "ApplyFailed", "Service: refused"),
     ("Ready", of(proxy_known=False), "False", "ProxyNotFound", "add the proxy to the settings"),
+    ("Ready", of(bank_service=False), "False", "BankNotFound", "has no banking service"),
+    ("Ready", of(own_bank=True, bank_service=False), "True", "AsWanted", "2 pods take calls"),
+    ("Ready", of(bank_secret="make it", pods=()), "False", "BankSecretNotFound", "make it"),
+    ("Ready", of(bank_secret="make it"), "True", "AsWanted", "take calls"),
+    ("Ready", of(bank_secret="make it", wanted=0, pods=()), "True", "ScaledToZero", "no pods"),
     ("Ready", of(pools=(MISSING,)), "False", "ProvidersNotReady", "create it or remove the name"),
     ("Ready", of(pools=(FRESH,)), "Unknown", "ProvidersNotReady", "were not looked at yet"),
     (
@@ -244,6 +254,7 @@ def test_every_condition_is_told_every_time_for_this_generation() -> None:
             "DispatcherSynced",
             "ProvidersReady",
             "NumbersAccepted",
+            "Audited",
         ]
         assert {condition.observed_generation for condition in status.conditions} == {7}
         assert status.observed_generation == 7

@@ -44,6 +44,8 @@ def failed(reason: str, message: str = "") -> PoolPodView:
 ASLEEP = merged(SPEC, {"replicas": 0, "scaling": {"minReplicas": 0, "maxReplicas": 2}})
 NODES = merged(GPU, {"nodes": 2, "replicas": 1})
 PROFILED = merged(GPU, {"profile": "big", "tensorParallelSize": 2, "resources": None})
+CACHED = merged(SPEC, {"model": {"cache": {"size": "5Gi"}}})
+WITH_TOKEN = SecretView(found=True, keys=frozenset({"token"}))
 WITH_SECRET = merged(SPEC, {"model": {"credentialsSecretName": "hub"}})
 
 CASES: list[tuple[PoolView, str, str, str, str, str]] = [
@@ -70,13 +72,14 @@ CASES: list[tuple[PoolView, str, str, str, str, str]] = [
         "names hub, and there is no such Secret",
     ),
     (
-        view(WITH_SECRET, credentials=SecretView(found=True)),
+        view(WITH_SECRET, credentials=SecretView(found=True, keys=frozenset({"HF_TOKEN"}))),
+        "False",
         "False",
         "True",
-        "False",
-        "Pending",
-        "not there",
+        "ModelSecretKeyNotFound",
+        "Secret hub of spec.model.credentialsSecretName has no key token, which hf:// asks for",
     ),
+    (view(WITH_SECRET, credentials=WITH_TOKEN), "False", "True", "False", "Pending", "not there"),
     (view(apply_error="quota"), "False", "False", "True", "ApplyRefused", "a part: quota"),
     (view(ASLEEP), "False", "False", "False", "Asleep", "when an agent that uses it has a call"),
     (
@@ -100,12 +103,73 @@ CASES: list[tuple[PoolView, str, str, str, str, str]] = [
     (view(NODES, pods=(READY, STARTING)), "False", "True", "False", "EngineStarting", "loads"),
     (view(NODES, pods=(READY, READY)), "True", "False", "False", "Serving", "2 of 2"),
     (
-        view(pods=(failed("NoRoom", "7.1 GiB are needed, 5 GiB are there"),)),
+        view(CACHED, pods=(failed("NoRoom", "7.1 GiB are needed, 5 GiB are there"),)),
         "False",
         "False",
         "True",
         "ModelNoRoom",
         "5 GiB are there; raise spec.model.cache.size",
+    ),
+    (
+        view(pods=(failed("NoRoom", "7.1 GiB are needed, 5 GiB are there"),)),
+        "False",
+        "False",
+        "True",
+        "ModelNoRoom",
+        "set spec.model.cache to a volume that is large enough; without one the model is on the "
+        "node's disk, in ephemeral storage",
+    ),
+    (
+        view(pods=(failed("Unfit", "vosk opens a folder in Kaldi's form"),)),
+        "False",
+        "False",
+        "True",
+        "ModelUnfit",
+        "Kaldi's form; spec.engine is vosk: name a folder in Kaldi's form in spec.model.uri",
+    ),
+    (
+        view(pods=(failed("Invalid", "the model's address is none"),)),
+        "False",
+        "False",
+        "True",
+        "ModelInvalid",
+        "correct spec.model.uri",
+    ),
+    (
+        view(merged(SPEC, {"model": {"file": "x/final"}}), pods=(failed("NotFound"),)),
+        "False",
+        "False",
+        "True",
+        "ModelNotFound",
+        "correct spec.model.uri or spec.model.file",
+    ),
+    (
+        view(pods=(failed("NoAccess"),)),
+        "False",
+        "False",
+        "True",
+        "ModelNoAccess",
+        "set spec.model.credentialsSecretName",
+    ),
+    (
+        view(
+            WITH_SECRET,
+            pods=(failed("NoAccess"),),
+            credentials=WITH_TOKEN,
+        ),
+        "False",
+        "False",
+        "True",
+        "ModelNoAccess",
+        "put into Secret hub",
+    ),
+    (
+        view(merged(SPEC, {"model": {"uri": "pvc://m/vosk"}}), pods=(failed("NoAccess"),)),
+        "False",
+        "False",
+        "True",
+        "ModelNoAccess",
+        "let the pods' user read what spec.model.uri names",
     ),
     (view(pods=(failed("NotFound"),)), "False", "False", "True", "ModelNotFound", "spec.model.uri"),
     (
@@ -148,7 +212,24 @@ CASES: list[tuple[PoolView, str, str, str, str, str]] = [
         "False",
         "True",
         "PodNotStarting",
-        "pod a does not start (ImagePullBackOff)",
+        "a does not start (ImagePullBackOff); its events have the image; correct its name, or "
+        "name the Secret of a private registry in spec.imagePullSecrets",
+    ),
+    (
+        view(pods=(PoolPodView("a", problem="CrashLoopBackOff", said="the model does not load"),)),
+        "False",
+        "False",
+        "True",
+        "PodNotStarting",
+        "(CrashLoopBackOff: the model does not load)",
+    ),
+    (
+        view(GPU, pods=(PoolPodView("a", problem="CrashLoopBackOff", said="a prompt"),)),
+        "False",
+        "False",
+        "True",
+        "PodNotStarting",
+        "pod a does not start (CrashLoopBackOff); look",
     ),
     (
         view(pods=(PoolPodView("a", loading=Loading.RUNNING),), progress=ProgressView(50, 200)),
@@ -183,6 +264,124 @@ def test_the_conditions_of_a_managed_pool(
     assert told == [ready, progressing, degraded]
     assert found["Ready"].reason == reason
     assert message in found["Ready"].message
+
+
+STARVED = replace(NO_GPU, name="b")
+LEAVING = replace(READY, name="c", ready=False, ending=True, leaving=True)
+TWO_GPUS = merged(GPU, {"replicas": 2})
+OF_GPUS: dict[str, Any] = {"gpu_resource": "nvidia.com/gpu", "gpu_nodes": 2}
+
+BESIDE: list[tuple[PoolView, str, str, str, str]] = [
+    # one answers; what is wrong with another, then Progressing, Degraded, and why
+    (
+        view(TWO_GPUS, pods=(READY, STARVED), **OF_GPUS),
+        "False",
+        "True",
+        "InsufficientGPU",
+        "0 of 2 nodes with nvidia.com/gpu free",
+    ),
+    (
+        view(pods=(READY, PoolPodView("b", unschedulable="0/3 nodes: 3 Insufficient cpu."))),
+        "False",
+        "True",
+        "Unschedulable",
+        "3 Insufficient cpu",
+    ),
+    (
+        view(pods=(READY, replace(failed("NotFound"), name="b"))),
+        "False",
+        "True",
+        "ModelNotFound",
+        "correct spec.model.uri",
+    ),
+    (
+        view(pods=(READY, PoolPodView("b", problem="CrashLoopBackOff"))),
+        "False",
+        "True",
+        "PodNotStarting",
+        "pod b does not start (CrashLoopBackOff)",
+    ),
+    # a rollout whose new pod does not come up, while all the old ones answer
+    (
+        view(pods=(READY, READY, PoolPodView("b", problem="ImagePullBackOff"))),
+        "False",
+        "True",
+        "PodNotStarting",
+        "ImagePullBackOff",
+    ),
+    (
+        view(WITH_SECRET, pods=(READY,), credentials=SecretView(found=False)),
+        "False",
+        "True",
+        "ModelSecretNotFound",
+        "names hub",
+    ),
+    # nothing is wrong: the other one starts, loads, or waits for the GPU of the one before it
+    (view(pods=(READY, STARTING)), "True", "False", "Serving", "1 of 2"),
+    (view(pods=(READY, PoolPodView("b"))), "True", "False", "Serving", "1 of 2"),
+    (
+        view(pods=(READY, PoolPodView("b", loading=Loading.RUNNING))),
+        "True",
+        "False",
+        "Serving",
+        "1 of 2",
+    ),
+    (view(TWO_GPUS, pods=(READY, STARVED, LEAVING), **OF_GPUS), "True", "False", "Serving", "1 of"),
+    (
+        view(pods=(READY, PoolPodView("b", unschedulable="3 Insufficient cpu."), LEAVING)),
+        "True",
+        "False",
+        "Serving",
+        "1 of 2",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("seen", "progressing", "degraded", "reason", "message"),
+    BESIDE,
+    ids=[f"{case[3]} {number}" for number, case in enumerate(BESIDE)],
+)
+def test_a_fault_beside_a_replica_that_answers(
+    seen: PoolView, progressing: str, degraded: str, reason: str, message: str
+) -> None:
+    found = {item.type: item for item in pool_status(seen, None, NOW).conditions}
+    assert (found["Ready"].status, found["Ready"].reason) == ("True", "Serving")
+    assert found["Ready"].message == f"{seen.managed.ready} of 2 replicas answer"
+    assert (found["Progressing"].status, found["Degraded"].status) == (progressing, degraded)
+    assert found["Degraded"].reason == found["Progressing"].reason == reason
+    assert message in found["Degraded"].message
+
+
+@pytest.mark.parametrize(
+    ("seen", "reason"),
+    [
+        (view(image="", pods=(READY,)), "ImageNotSet"),
+        (view(apply_error="quota", pods=(READY, STARVED)), "ApplyRefused"),
+        (view(ASLEEP, pods=(READY,)), "Asleep"),
+    ],
+)
+def test_what_the_spec_asks_for_now_counts_more_than_what_still_runs(
+    seen: PoolView, reason: str
+) -> None:
+    ready = pool_status(seen, None, NOW).conditions[0]
+    assert (ready.status, ready.reason) == ("False", reason)
+
+
+def test_the_last_replica_waits_for_the_room_of_the_one_before_it() -> None:
+    seen = view(GPU, pods=(NO_GPU, LEAVING), **OF_GPUS)
+    ready = pool_status(seen, None, NOW).conditions[0]
+    assert (ready.status, ready.reason) == ("False", "EngineStarting")
+
+
+def test_of_several_nodes_that_are_one_server_none_may_be_missing() -> None:
+    seen = view(NODES, pods=(READY, STARVED), **OF_GPUS)
+    found = pool_status(seen, None, NOW).conditions
+    assert [(item.status, item.reason) for item in found[:3]] == [
+        ("False", "InsufficientGPU"),
+        ("False", "InsufficientGPU"),
+        ("True", "InsufficientGPU"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from callfleet_operator.policies.rows import (
     RowState,
     gate_verdicts,
     guard,
+    pods_by_uri,
+    presumed,
     wanted_rows,
 )
 from callfleet_operator.policies.views import PodView, Seen
@@ -133,6 +135,33 @@ def test_an_address_that_was_given_to_another_pod_belongs_to_the_living_one() ->
         assert wanted_rows(pods, {}, transports=UDP, now=NOW) == (Row(URI_A, "uid-n", ACTIVE),)
 
 
+def test_a_pod_that_ended_has_no_address() -> None:
+    """It may be younger than who has its address now, and stays listed for long."""
+    old = replace(A, finished=True, created=9)
+    new = replace(A, name="n", uid="uid-n", created=5)
+    for pods in ([old, new], [new, old]):
+        assert pods_by_uri(pods, UDP) == {URI_A: "uid-n"}
+    assert pods_by_uri([old, B], UDP) == {URI_B: "uid-b"}
+
+
+def test_who_cannot_ask_the_proxy_believes_the_gates() -> None:
+    """An operator that begins while a proxy's remote commands are away takes nobody out of it."""
+    leaving = [replace(A, draining_since=990.0, gate=True), replace(B, draining_since=990.0)]
+    known = presumed({}, leaving, UDP)
+    assert known == {URI_A: Seen.ACTIVE}
+    rows = wanted_rows(leaving, known, transports=UDP, now=NOW)
+    assert [row.state for row in rows] == [ACTIVE, INACTIVE]
+
+    assert presumed({URI_A: Seen.ABSENT}, leaving, UDP) == {URI_A: Seen.ABSENT}
+
+
+def test_who_begins_takes_no_pod_for_the_one_that_had_its_address_before() -> None:
+    pods = [replace(A, gate=True), B]
+    seen = {URI_A: Seen.ACTIVE, URI_B: Seen.ACTIVE}
+    assert presumed(seen, pods, UDP, begins=True) == {URI_A: Seen.ACTIVE}
+    assert presumed(seen, pods, UDP) == seen
+
+
 def test_rows_do_not_depend_on_the_order_of_pods() -> None:
     confirmed = {URI_A: Seen.ACTIVE}
     forward = wanted_rows([A, B], confirmed, transports=UDP, now=NOW)
@@ -176,6 +205,11 @@ class TestGuard:
         verdict = guard(CONFIRMED, OWNERS, [], pods=[])
         assert (verdict.allowed, verdict.reason) == (False, "MassDeactivation")
         assert "3 of 3" in verdict.message
+
+    def test_half_may_be_lost(self) -> None:
+        confirmed = {URI_A: Seen.ACTIVE, URI_B: Seen.ACTIVE}
+        rows = [Row(URI_A, A.uid, ACTIVE)]
+        assert guard(confirmed, OWNERS, rows, pods=[A]).allowed
 
     def test_a_minority_may_be_lost(self) -> None:
         rows = [Row(URI_A, A.uid, ACTIVE), Row(URI_B, B.uid, ACTIVE)]

@@ -7,9 +7,11 @@ from callfleet_operator.proxies.errors import RpcError
 from callfleet_operator.proxies.instance import Instance, Target, each
 from callfleet_operator.proxies.kamailio import Kamailio
 from callfleet_operator.proxies.rows import Held, Key, MemoryRow, WantedMemory
+from callfleet_operator.proxies.states import Ours
 
 KEY: Key = (1000, "sip:10.0.0.1:5060")
 OTHER: Key = (1000, "sip:10.0.0.2:5060")
+OURS = Ours({1000})
 
 
 class FakeClock:
@@ -35,6 +37,7 @@ class FakeCommands:
         self.numbers = 0
         self.table_numbers = 0
         self.broken: set[str] = set()
+        self.lost: set[str] = set()  # done, and the answer does not come
         self.done: list[str] = []
 
     def _do(self, what: str, action: Callable[[], None] = lambda: None) -> None:
@@ -42,6 +45,8 @@ class FakeCommands:
             raise RpcError(f"{what}: away")
         self.done.append(what)
         action()
+        if what in self.lost:
+            raise RpcError(f"{what}: no answer")
 
     async def memory(self) -> dict[Key, MemoryRow]:
         self._do("memory")
@@ -73,7 +78,7 @@ def made(commands: FakeCommands, clock: FakeClock) -> Instance:
 
 def target(takes_calls: bool = True, revision: int = 0, **more: bool) -> Target:
     wanted = {KEY: WantedMemory(takes_calls, "m")}
-    return Target(wanted, {1000}, revision)
+    return Target(wanted, OURS, revision)
 
 
 async def test_what_is_right_is_left_alone() -> None:
@@ -87,6 +92,20 @@ async def test_what_is_right_is_left_alone() -> None:
     assert commands.done == ["memory", "revision"]
     assert instance.right(target())
     assert instance.seen(KEY) is SeenState.ACTIVE
+
+
+async def test_what_holds_something_else_is_not_right() -> None:
+    commands = FakeCommands()
+    instance = made(commands, FakeClock())
+    for rows, wanted in (
+        ({KEY: MemoryRow(Held.ACTIVE, "m")}, target(revision=1)),  # other numbers
+        ({}, target()),
+        ({KEY: MemoryRow(Held.ACTIVE, "of another pod")}, target()),
+        ({KEY: MemoryRow(Held.DRAINED, "m")}, target()),
+    ):
+        commands.rows = dict(rows)
+        await instance.look()
+        assert not instance.right(wanted)
 
 
 async def test_rows_and_numbers_are_reloaded_once_and_looked_at() -> None:
@@ -151,13 +170,28 @@ async def test_a_drain_is_set_even_when_reloads_fail() -> None:
     wanted = {KEY: WantedMemory(False, "m"), OTHER: WantedMemory(True, "m")}
     await instance.look()
 
-    await instance.make(Target(wanted, {1000}, 1))
+    await instance.make(Target(wanted, OURS, 1))
 
     clock.now += 1.0
     assert instance.seen(KEY) is SeenState.INACTIVE
     assert instance.seen(OTHER) is SeenState.UNKNOWN  # absent now, but a reload may bring it
     assert instance.view.error == "reload: away"
-    assert not instance.right(Target(wanted, {1000}, 1))
+    assert not instance.right(Target(wanted, OURS, 1))
+
+
+async def test_a_reload_whose_answer_is_lost_is_looked_after() -> None:
+    """A new pod at an old address must not take over what the address had."""
+    commands = FakeCommands({KEY: MemoryRow(Held.ACTIVE, "m")})
+    commands.rows = {KEY: MemoryRow(Held.ACTIVE, "pod=p1")}
+    commands.table = {KEY: MemoryRow(Held.ACTIVE, "pod=p2")}
+    commands.lost = {"reload"}
+    instance = made(commands, FakeClock())
+    await instance.look()
+
+    await instance.make(Target({KEY: WantedMemory(True, "pod=p2")}, OURS, 0))
+
+    assert commands.rows[KEY].held is Held.WAITING
+    assert instance.view.error == "reload: no answer"
 
 
 async def test_numbers_that_cannot_be_reloaded_are_an_error_of_their_own() -> None:
@@ -203,5 +237,5 @@ async def test_an_absent_row_is_absent() -> None:
     await each([instance])
     assert instance.seen(KEY) is SeenState.ABSENT
 
-    await each([instance], Target({}, {1000}, 0))
-    assert instance.right(Target({}, {1000}, 0))
+    await each([instance], Target({}, OURS, 0))
+    assert instance.right(Target({}, OURS, 0))

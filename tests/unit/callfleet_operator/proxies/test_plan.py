@@ -239,6 +239,24 @@ def test_a_foreign_row_in_the_way_is_left_and_told() -> None:
     assert [row.uri for row, _ in plan.rows.insert] == [TWO]
 
 
+def test_a_foreign_row_beside_ours_is_told_and_changes_nothing() -> None:
+    beside = (1000, "sip:192.0.2.1:5060")
+    snapshot = Snapshot(sets={"uid-card": 1000, "uid-other": 1001}, foreign_rows={beside})
+
+    plan = planned(snapshot, an_agent(rows=(WantedRow(ONE, "p1"),)), an_agent("other"))
+
+    assert plan.agents["uid-card"].problem is AgentProblem.FOREIGN_ROW_BESIDE
+    assert plan.agents["uid-other"].problem is None
+    assert [row.uri for row, _ in plan.rows.insert] == [ONE]
+    assert not plan.rows.delete
+    assert plan.foreign == {beside}
+
+
+@pytest.mark.parametrize("problem", AgentProblem)
+def test_only_a_row_beside_ours_leaves_ours_in_the_proxy(problem: AgentProblem) -> None:
+    assert problem.keeps_rows_out is (problem is not AgentProblem.FOREIGN_ROW_BESIDE)
+
+
 def test_a_drain_changes_no_other_row() -> None:
     rows = (WantedRow(ONE, "p1", weight=70), WantedRow(TWO, "p2", weight=30))
     before = planned(Snapshot(), an_agent(rows=rows)).wanted

@@ -9,7 +9,7 @@ from callfleet_operator.proxies.rows import Held, Key, MemoryRow, WantedMemory, 
 KEY: Key = (1000, "sip:10.0.0.1:5060")
 FOREIGN: Key = (7, "sip:10.0.0.9:5060")
 ACTIVE, WAITING, DRAINED = Held.ACTIVE, Held.WAITING, Held.DRAINED
-SETS = frozenset({1000, 1001})
+SETS = states.Ours({1000, 1001})
 
 
 def row(held: Held, pod: str = "p1") -> MemoryRow:
@@ -31,6 +31,28 @@ def test_a_reload_is_needed_for_rows_and_marks_and_not_for_states() -> None:
     assert states.needs_reload(wants(), {}, SETS)
     assert states.needs_reload({}, {KEY: row(ACTIVE)}, SETS)
     assert states.needs_reload(wants(pod="p2"), {KEY: row(ACTIVE)}, SETS)
+
+
+def test_a_foreign_row_in_a_set_of_ours_is_loaded_or_not_and_nothing_is_wrong() -> None:
+    beside = (1000, "sip:192.0.2.1:5060")
+    memory = {KEY: row(ACTIVE), beside: MemoryRow(ACTIVE, "")}
+    ours = states.Ours({1000}, {beside})
+
+    assert not states.needs_reload(wants(), memory, ours)
+    assert not states.needs_reload(wants(), {KEY: row(ACTIVE)}, ours)
+    assert not states.wrong(wants(), memory, ours)
+    # Gone from the table, and the proxy still sends it calls.
+    assert states.needs_reload(wants(), memory, states.Ours({1000}))
+
+
+def test_a_foreign_row_in_a_set_of_ours_is_not_put_back_into_service() -> None:
+    beside = (1000, "sip:192.0.2.1:5060")
+    before = {KEY: row(ACTIVE), beside: MemoryRow(DRAINED, "")}
+    after = {KEY: row(ACTIVE), beside: MemoryRow(ACTIVE, "")}
+
+    found = states.commands(wants(), before, after, states.Ours({1000}, {beside}))
+
+    assert found == [(beside, DRAINED)]
 
 
 @pytest.mark.parametrize(

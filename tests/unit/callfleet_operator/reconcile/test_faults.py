@@ -18,6 +18,7 @@ from fakes.proxy import FakeProxy
 from fakes.virtual_time import in_virtual_time
 
 SET = 1000
+SYNCED = ("True", "Synced")
 ENDPOINT = "http://127.0.0.1:5066/RPC"
 
 
@@ -388,6 +389,40 @@ async def test_set_ids_that_run_out_are_told() -> None:
             lambda: fleet.condition("DispatcherSynced", "other") == ("False", "SetIdsExhausted")
         )
         assert fleet.is_ready()
+
+
+@in_virtual_time
+async def test_a_stranger_in_an_agents_set_is_told_until_it_is_gone() -> None:
+    stranger = "sip:192.0.2.1:5060"
+    async with FakeFleet().running() as fleet:
+        await ready(fleet, replicas=1)
+        fleet.apply_agent("other", sip={"proxy": "default", "numbers": []})
+        await fleet.until(lambda: fleet.condition("DispatcherSynced", "other") == SYNCED)
+
+        fleet.proxy.add_foreign_row(SET, stranger)
+        await fleet.until(
+            lambda: fleet.condition("DispatcherSynced") == ("False", "ForeignRowBeside"), 90
+        )
+        reloads = fleet.proxy.reloads
+        await fleet.settle(120)
+        assert fleet.is_ready()
+        assert stranger in fleet.proxy.active(SET)
+        assert fleet.proxy.reloads == reloads
+        assert fleet.condition("DispatcherSynced", "other") == SYNCED
+        assert "ForeignRowBeside" in fleet.events.reasons()
+
+        del fleet.proxy.rows[SET, stranger]
+        await fleet.until(lambda: fleet.condition("DispatcherSynced") == SYNCED, 90)
+
+
+@in_virtual_time
+async def test_a_stranger_in_its_set_does_not_hold_up_an_agents_end() -> None:
+    async with FakeFleet().running() as fleet:
+        await ready(fleet, replicas=1)
+        fleet.proxy.add_foreign_row(SET, "sip:192.0.2.1:5060")
+        await fleet.delete_agent()
+        await fleet.until(lambda: fleet.agent() is None, 60)
+        assert set(fleet.proxy.rows) == {(SET, "sip:192.0.2.1:5060")}
 
 
 @in_virtual_time

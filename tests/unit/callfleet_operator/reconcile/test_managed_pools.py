@@ -4,6 +4,9 @@ import base64
 import json
 from typing import Any
 
+import pytest
+from cryptography import x509
+
 from callfleet_operator.model import LiveProviders
 from callfleet_operator.ports.errors import InvalidError
 from callfleet_operator.ports.kinds import (
@@ -21,6 +24,8 @@ from callfleet_operator.ports.kinds import (
 )
 from callfleet_operator.ports.kube import Ref
 from callfleet_operator.ports.probe import Figures, Progress
+from callfleet_operator.reconcile.pool_views import pod_view
+from callfleet_operator.reconcile.views import timestamp
 from callfleet_operator.resources.settings import live_of
 from fakes.fleet import NAMESPACE, FakeFleet
 from fakes.virtual_time import in_virtual_time
@@ -90,6 +95,100 @@ async def test_a_pool_becomes_objects_and_an_endpoint_that_agents_are_told() -> 
         assert status(fleet)["engineVersion"] == "b1"
 
 
+EARS: dict[str, Any] = {"engine": "whisper", "image": "ears:1", "model": {"uri": "hf://org/ears"}}
+SECURE, PLAIN = "grpcs://pool-pool.bank.svc:9443", "grpc://pool-pool.bank.svc:9090"
+
+
+def deployed(fleet: FakeFleet) -> Manifest:
+    found = fleet.kube.peek(DEPLOYMENT, NAMESPACE, "pool-pool")
+    assert found is not None
+    return found["spec"]["template"]  # type: ignore[no-any-return]
+
+
+def speaks(fleet: FakeFleet, pod: str, what: str | None) -> None:
+    fleet.kube.update(POD, NAMESPACE, pod, metadata={"annotations": {"callfleet.io/speaks": what}})
+
+
+def plain_served(fleet: FakeFleet) -> bool:
+    return "--plain-listen" in deployed(fleet)["spec"]["containers"][0]["args"]
+
+
+@in_virtual_time
+async def test_a_pool_of_ours_gets_a_certificate_that_is_renewed_and_goes_with_it() -> None:
+    lives = {"caSeconds": 600, "leafSeconds": 60, "settleSeconds": 10, "tokenKeySeconds": 120}
+    async with FakeFleet(identities=lives).running() as fleet:
+        fleet.apply_pool("pool", **EARS)
+        await fleet.until(lambda: condition(fleet) == ("True", "Serving"))
+        secret = fleet.kube.peek(SECRET, NAMESPACE, "pool-pool-tls")
+        assert secret is not None
+        assert secret["metadata"]["ownerReferences"][0]["name"] == "pool"
+        pem = base64.b64decode(secret["data"]["tls.crt"])
+        names = x509.load_pem_x509_certificate(pem).extensions.get_extension_for_class(
+            x509.SubjectAlternativeName
+        )
+        assert names.value.get_values_for_type(x509.UniformResourceIdentifier) == [
+            "spiffe://callfleet.io/ns/bank/providerpool/pool"
+        ]
+        assert "pool-pool.bank.svc" in names.value.get_values_for_type(x509.DNSName)
+        template = deployed(fleet)
+
+        await fleet.settle(45)
+        fleet.core.resync()
+        await fleet.settle(5)
+        fresh = fleet.kube.peek(SECRET, NAMESPACE, "pool-pool-tls")
+        assert fresh is not None
+        assert fresh["data"]["tls.crt"] != secret["data"]["tls.crt"]
+        assert deployed(fleet) == template  # nothing is rolled for it
+
+        external = {"external": {"baseUrl": "http://ears.example:9090"}, "image": None}
+        fleet.kube.update(PROVIDER_POOL, NAMESPACE, "pool", spec=external)
+        await fleet.until(lambda: fleet.kube.peek(SECRET, NAMESPACE, "pool-pool-tls") is None)
+
+
+@in_virtual_time
+async def test_agents_of_a_former_version_are_served_until_they_are_gone() -> None:
+    async with FakeFleet().running() as fleet:
+        fleet.apply_pool("pool", **EARS)
+        fleet.apply_agent(providers={"asr": [{"pool": "pool"}]})
+        await fleet.until(fleet.is_ready)
+        await fleet.until(lambda: live(fleet).asr[0].endpoints == (SECURE,))
+        assert not plain_served(fleet)
+        agent = next(pod for pod in fleet.all_pods() if pod not in pool_pods(fleet))
+        name = agent["metadata"]["name"]
+        assert agent["metadata"]["annotations"]["callfleet.io/speaks"] == "grpcs"
+
+        # As the former version would have made it.
+        speaks(fleet, name, None)
+        fleet.core.resync()
+        await fleet.until(lambda: live(fleet).asr[0].endpoints == (PLAIN, SECURE))
+        await fleet.until(lambda: plain_served(fleet))
+
+        speaks(fleet, name, "grpcs")
+        fleet.core.resync()
+        await fleet.until(lambda: live(fleet).asr[0].endpoints == (SECURE,))
+        await fleet.until(lambda: not plain_served(fleet))
+
+
+@in_virtual_time
+async def test_a_pool_of_a_former_version_is_asked_in_the_clear_until_it_is_rolled() -> None:
+    async with FakeFleet().running() as fleet:
+        fleet.apply_pool("pool", **EARS)
+        fleet.apply_agent(providers={"asr": [{"pool": "pool"}]})
+        await fleet.until(fleet.is_ready)
+        await fleet.until(lambda: status(fleet)["endpoint"] == SECURE)
+        (pod,) = pool_pods(fleet)
+        name = pod["metadata"]["name"]
+
+        speaks(fleet, name, None)
+        fleet.core.resync()
+        await fleet.until(lambda: live(fleet).asr[0].endpoints == (PLAIN,))
+        assert status(fleet)["endpoint"] == PLAIN
+
+        speaks(fleet, name, "grpcs")
+        fleet.core.resync()
+        await fleet.until(lambda: live(fleet).asr[0].endpoints == (SECURE,))
+
+
 @in_virtual_time
 async def test_running_pods_are_told_of_a_change_at_once() -> None:
     async with FakeFleet().running() as fleet:
@@ -125,6 +224,10 @@ async def test_the_loaders_progress_and_its_errors_are_told() -> None:
         tell(fleet, **loader(terminated={"exitCode": 1, "message": last}))
         await fleet.until(lambda: condition(fleet, "ModelCached") == ("False", "NoRoom"))
         assert "7 GiB are needed; raise spec.model.cache.size" in message(fleet)
+        last = json.dumps({"reason": "Unfit", "message": "llamacpp opens a file in GGUF's form"})
+        tell(fleet, **loader(terminated={"exitCode": 1, "message": last}))
+        await fleet.until(lambda: condition(fleet, "ModelCached") == ("False", "Unfit"))
+        assert "spec.engine is llamacpp: name a GGUF file in spec.model.uri" in message(fleet)
         for words in ("no json", "[]"):
             tell(fleet, **loader(terminated={"exitCode": 1, "message": words}))
             await fleet.until(lambda: condition(fleet) == ("False", "ModelFailed"))
@@ -156,6 +259,70 @@ async def test_why_a_pod_does_not_start() -> None:
             containerStatuses=waiting,
         )
         await fleet.until(lambda: condition(fleet) == ("False", "PodNotStarting"))
+
+
+@in_virtual_time
+async def test_a_replica_that_answers_hides_no_fault_of_another() -> None:
+    async with FakeFleet().running() as fleet:
+        fleet.apply_pool("pool", **LLM | {"resources": {"gpu": {"count": 1}}, "replicas": 2})
+        fleet.apply_agent(providers={"llm": [{"pool": "pool"}]})
+        await fleet.until(lambda: status(fleet).get("readyReplicas") == 2)
+        starved = {
+            "type": "PodScheduled",
+            "status": "False",
+            "message": "0/2 nodes are available: 1 Insufficient nvidia.com/gpu.",
+        }
+        fleet.controllers.stuck.add(pool_pods(fleet)[0]["metadata"]["name"])
+        down = [{"type": name, "status": "False"} for name in ("ContainersReady", "Ready")]
+        tell(fleet, conditions=[starved, *down])
+        await fleet.until(lambda: condition(fleet, "Degraded") == ("True", "InsufficientGPU"))
+        assert condition(fleet) == ("True", "Serving")
+        assert message(fleet) == "1 of 2 replicas answer"
+        await fleet.until(lambda: bool(live(fleet).llm) and live(fleet).llm[0].available)
+
+
+@pytest.mark.parametrize(
+    ("phase", "now", "leaving"),
+    [
+        ("Running", "2026-01-01T00:00:00Z", True),
+        ("Running", "2026-01-01T00:01:29Z", True),
+        ("Running", "2026-01-01T00:01:30Z", False),  # its node is gone: nobody ends it
+        ("Failed", "2026-01-01T00:00:00Z", False),  # and it holds nothing any more
+    ],
+)
+def test_a_pod_leaves_until_its_grace_period_is_over(phase: str, now: str, leaving: bool) -> None:
+    metadata = {"name": "a", "deletionTimestamp": "2026-01-01T00:01:00Z"}
+    pod = {"metadata": metadata, "status": {"phase": phase}}
+    seen = pod_view(pod, timestamp(now) or 0.0)
+    assert seen.ending
+    assert seen.leaving is leaving
+
+
+def crashed(container: str, message: str) -> Manifest:
+    waiting = {"waiting": {"reason": "CrashLoopBackOff"}}
+    ended = {"terminated": {"exitCode": 1, "message": message}}
+    told = [{"name": container, "state": waiting, "lastState": ended}]
+    return {"metadata": {"name": "a"}, "status": {"containerStatuses": told}}
+
+
+FAILED = json.dumps({"reason": "EngineFailed", "message": "the model does not load"})
+
+
+@pytest.mark.parametrize(
+    ("container", "message", "said"),
+    [
+        ("engine", FAILED, "the model does not load"),
+        ("probe", FAILED, ""),
+        ("engine", "Traceback: what the caller said", ""),
+        ("engine", json.dumps({"reason": "Other", "message": "what the caller said"}), ""),
+        ("engine", "", ""),
+    ],
+)
+def test_last_words_are_believed_in_the_form_of_our_servers(
+    container: str, message: str, said: str
+) -> None:
+    seen = pod_view(crashed(container, message), 0.0)
+    assert (seen.problem, seen.said) == ("CrashLoopBackOff", said)
 
 
 @in_virtual_time
@@ -227,9 +394,38 @@ async def test_nothing_is_made_that_could_not_run() -> None:
             spec={"model": {"uri": "s3://m/a.gguf", "credentialsSecretName": "s3"}},
         )
         await fleet.until(lambda: condition(fleet) == ("False", "ModelSecretNotFound"))
-        secret = {"apiVersion": "v1", "kind": "Secret", "data": {}}
-        fleet.kube.put(secret | {"metadata": {"namespace": NAMESPACE, "name": "s3"}})
+        secret: Manifest = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"namespace": NAMESPACE, "name": "s3"},
+        }
+        key = base64.b64encode(b"AKIA-secret").decode()
+        fleet.kube.put(secret | {"data": {"accessKeyId": key, "secretAccessKey": ""}})
+        await fleet.until(lambda: condition(fleet) == ("False", "ModelSecretKeyNotFound"), 90)
+        assert "Secret s3 of spec.model.credentialsSecretName has no key sec" in message(fleet)
+        assert "AKIA" not in str(status(fleet))
+        assert not fleet.kube.all(DEPLOYMENT)
+        both = {"accessKeyId": key, "secretAccessKey": key}
+        fleet.kube.update(SECRET, NAMESPACE, "s3", data=both)
         await fleet.until(lambda: condition(fleet) == ("True", "Serving"), 90)
+
+
+@in_virtual_time
+async def test_an_image_with_a_secret_of_its_own_is_brought_with_it_and_not_mounted() -> None:
+    async with FakeFleet(pools={"imageVolumes": True}).running() as fleet:
+        secret: Manifest = {"apiVersion": "v1", "kind": "Secret", "data": {}}
+        fleet.kube.put(secret | {"metadata": {"namespace": NAMESPACE, "name": "pull"}})
+        model = {"uri": "oci://registry.example/m:1", "credentialsSecretName": "pull"}
+        fleet.apply_pool("pool", **EARS | {"model": model})
+        await fleet.until(lambda: condition(fleet) == ("False", "ModelSecretKeyNotFound"))
+        assert "or .dockerconfigjson, which oci:// asks for" in message(fleet)
+        login = {".dockerconfigjson": base64.b64encode(b"{}").decode()}
+        fleet.kube.update(SECRET, NAMESPACE, "pull", data=login)
+        await fleet.until(lambda: condition(fleet) == ("True", "Serving"), 90)
+        (deployment,) = fleet.kube.all(DEPLOYMENT)
+        volumes = {item["name"]: item for item in deployment["spec"]["template"]["spec"]["volumes"]}
+        assert "image" not in volumes["model"]
+        assert volumes["credentials"]["secret"]["secretName"] == "pull"
 
 
 @in_virtual_time

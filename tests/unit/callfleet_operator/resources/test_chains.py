@@ -8,6 +8,7 @@ from callfleet_operator.model import (
     ChainMember,
     LiveProviders,
     ProviderPool,
+    ProviderPoolStatus,
     load_provider_pool,
     load_voice_agent,
 )
@@ -84,12 +85,37 @@ def test_a_service_is_reached_with_files_for_its_secrets() -> None:
 
 def test_a_server_of_ours_is_reached_by_its_service_and_named_like_its_pool() -> None:
     found = member(POOLS["whisper"])
-    assert found.endpoints == ("grpc://whisper-pool.bank.svc:9090",)
+    assert found.endpoints == ("grpcs://whisper-pool.bank.svc:9443",)
     assert found.model == "whisper"
     vllm = {"engine": "vllm", "stage": "llm", "model": {"uri": "hf://a/b", "name": "b"}}
     found = member(pool("big", **vllm))
     assert found.endpoints == ("http://big-pool.bank.svc:8000/v1",)
     assert found.model == "b"
+
+
+SECURE, PLAIN = "grpcs://whisper-pool.bank.svc:9443", "grpc://whisper-pool.bank.svc:9090"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "plaintext", "told"),
+    [
+        (None, False, (SECURE,)),
+        (SECURE, False, (SECURE,)),
+        (SECURE, True, (PLAIN, SECURE)),  # former versions ask the first one
+        (PLAIN, False, (PLAIN,)),
+        (PLAIN, True, (PLAIN,)),
+    ],
+)
+def test_agents_and_pools_of_two_versions_understand_each_other(
+    endpoint: str | None, plaintext: bool, told: tuple[str, ...]
+) -> None:
+    """`endpoint`: what the pool's status says; `plaintext`: there are pods of a former version."""
+    found = pool("whisper", engine="whisper", model={"uri": "hf://a/b"})
+    if endpoint is not None:
+        status = ProviderPoolStatus(endpoint=endpoint)
+        found = found.model_copy(update={"status": status})
+    assert member(found, plaintext=plaintext).endpoints == told
+    assert member(POOLS["cloud"], plaintext=plaintext).endpoints == ("https://api.example/v1",)
 
 
 @pytest.mark.parametrize(
@@ -121,6 +147,39 @@ def test_time_limits_are_complete() -> None:
         300,
     )
     assert (found.concurrency, found.hedge_percentile) == (4, 95)
+
+
+BUDGET: dict[str, Any] = {"budget": {"requestsPerDay": 10}}
+ACCOUNT: dict[str, Any] = {**CLOUD, "model": {"name": "tts-1"}, "stage": "tts", "voice": "nova"}
+PIPER: dict[str, Any] = {"engine": "piper", "external": {"baseUrl": "http://a.example:9090"}}
+
+
+@pytest.mark.parametrize(
+    ("others", "hedges"),
+    [
+        ({"b": {"engine": "espeak"}}, [99, 99]),
+        ({"b": ACCOUNT}, [0, 99]),
+        ({"b": PIPER | BUDGET}, [0, 99]),
+        ({"b": {"engine": "espeak"}, "c": ACCOUNT}, [0, 0, 99]),
+        ({"b": ACCOUNT, "c": PIPER | BUDGET}, [0, 0, 0]),
+    ],
+)
+def test_what_is_silent_is_hedged_where_that_costs_nothing(
+    others: dict[str, dict[str, Any]], hedges: list[int]
+) -> None:
+    pools = {name: pool(name, **spec) for name, spec in ({"a": PIPER} | others).items()}
+    chain = [{"pool": name} for name in pools]
+    agent = load_voice_agent(
+        merged(SMALLEST["VoiceAgent"], {"spec": {"providers": {"tts": chain}}})
+    )
+    found = live_providers(agent, pools, LiveFacts())
+    assert [item.hedge_percentile for item in found.tts] == hedges
+
+
+@pytest.mark.parametrize("asked", [0, 50, 95])
+def test_what_a_pool_asks_for_stands(asked: int) -> None:
+    given = pool("a", calling={"hedgePercentile": asked})
+    assert member(given, usual_hedge=99).hedge_percentile == asked
 
 
 @pytest.mark.parametrize(

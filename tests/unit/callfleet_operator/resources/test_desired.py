@@ -224,6 +224,8 @@ def test_what_the_settings_of_the_operator_say() -> None:
         ("10.1.0.0/16",),
         ("10.2.0.0/16",),
         ("10.3.0.0/16",),
+        sip_address="10.0.0.1:5060",
+        restrict_egress=True,
     )
     unknown = operator_facts(settings, "other")
     assert (unknown.sip_cidrs, unknown.relay_cidrs, unknown.trusted_cidrs) == ((), (), ())

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from callfleet_operator.model import VoiceAgent, load_voice_agent
-from callfleet_operator.resources.facts import OperatorFacts
+from callfleet_operator.resources.facts import OperatorFacts, PlatformAddresses
 from callfleet_operator.resources.pod_template import pod_template
 from vectors.manifests.table import SMALLEST, merged
 
@@ -86,6 +86,44 @@ def test_it_believes_the_callers_number_of_proxies_that_vouch_for_it() -> None:
     assert {"name": "CALLFLEET_TRUSTED", "value": "10.1.0.0/16,10.2.0.1/32"} in made
 
 
+SERVICES = replace(OPERATOR, services=PlatformAddresses("sm:7443", "cs:7443", "bank:7443"))
+
+
+def names_and_values(made: dict[str, Any]) -> dict[str, str]:
+    environment = made["spec"]["containers"][0]["env"]
+    return {one["name"]: one.get("value", "") for one in environment}
+
+
+@pytest.mark.parametrize(
+    ("banking", "expected"),
+    [({"url": None}, {"CALLFLEET_BANKING": "bank:7443"}), ({"url": "https://bank.example"}, {})],
+)
+def test_a_pod_finds_the_platforms_services_and_asks_a_bank_of_its_own_by_itself(
+    banking: dict[str, str | None], expected: dict[str, str]
+) -> None:
+    manifest = agent(banking=banking)
+    added = names_and_values(pod_template(manifest, "rev", SERVICES)).items() - (
+        names_and_values(pod_template(manifest, "rev", OPERATOR)).items()
+    )
+    assert dict(added) == expected | {
+        "CALLFLEET_SESSION_MANAGER": "sm:7443",
+        "CALLFLEET_CONTEXT_STORE": "cs:7443",
+        "CALLFLEET_JOURNAL": "/var/lib/callfleet/journal",
+    }
+
+
+def test_tokens_lie_beside_the_certificate_and_what_is_owed_outlives_the_process() -> None:
+    spec = pod_template(agent(), "rev", SERVICES)["spec"]
+    found = {volume["name"]: volume for volume in spec["volumes"]}
+    assert [source["secret"] for source in found["tls"]["projected"]["sources"]] == [
+        {"name": "card-line-tls"},
+        {"name": "card-line-tokens", "optional": True},
+    ]
+    assert found["journal"] == {"name": "journal", "emptyDir": {"sizeLimit": "64Mi"}}
+    mounts = {mount["name"]: mount for mount in spec["containers"][0]["volumeMounts"]}
+    assert mounts["journal"] == {"name": "journal", "mountPath": "/var/lib/callfleet/journal"}
+
+
 def test_a_pod_traces_where_there_is_a_collector() -> None:
     tracing = replace(OPERATOR, traces_endpoint="http://collector:4317")
     made, usual = (
@@ -142,6 +180,13 @@ def test_images_come_from_the_manifest_or_from_the_operator() -> None:
     assert (own["image"], own["imagePullPolicy"]) == ("mine:2", "Never")
 
 
+OAUTH = {
+    "url": "https://b.example",
+    "credentialsSecretName": "bank",
+    "oauth": {"tokenUrl": "https://login.b.example/token"},
+}
+
+
 @pytest.mark.parametrize(
     ("banking", "sources"),
     [
@@ -151,13 +196,22 @@ def test_images_come_from_the_manifest_or_from_the_operator() -> None:
             {"credentialsSecretName": "bank", "caSecretName": "ca", "url": "https://b.example"},
             [("bank", "token"), ("ca", "ca.crt")],
         ),
+        (
+            {**OAUTH, "certificateSecretName": "pair"},
+            [("bank", "clientId"), ("bank", "clientSecret?"), ("pair", "tls.crt tls.key")],
+        ),
+        (OAUTH, [("bank", "clientId"), ("bank", "clientSecret")]),
     ],
 )
 def test_what_it_shows_the_bank(banking: dict[str, Any], sources: list[tuple[str, str]]) -> None:
     spec = template(banking=banking)["spec"]
     volumes = [volume for volume in spec["volumes"] if volume["name"] == "banking"]
     found = [
-        (source["secret"]["name"], source["secret"]["items"][0]["path"])
+        (
+            source["secret"]["name"],
+            " ".join(item["path"] for item in source["secret"]["items"])
+            + "?" * source["secret"].get("optional", False),
+        )
         for volume in volumes
         for source in volume["projected"]["sources"]
     ]
@@ -198,9 +252,9 @@ def test_labels_of_ours_win_and_others_are_kept() -> None:
             "callfleet.io/agent": "card-line",
             "callfleet.io/revision": "rev",
         },
-        "annotations": {"note": "x"},
+        "annotations": {"note": "x", "callfleet.io/speaks": "grpcs"},
     }
-    assert "annotations" not in template()["metadata"]
+    assert template()["metadata"]["annotations"] == {"callfleet.io/speaks": "grpcs"}
 
 
 def test_placement() -> None:

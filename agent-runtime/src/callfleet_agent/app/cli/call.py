@@ -14,8 +14,8 @@ from callfleet_agent.app.cli import exits
 from callfleet_agent.app.phone.turns import Turn
 
 if TYPE_CHECKING:
-    from callfleet_agent.app.phone.phone import PhoneSettings
     from callfleet_agent.app.phone.report import CallReport
+    from callfleet_agent.app.phone.settings import PhoneSettings
 
 _TURN_OPTIONS: Final = ("say", "play", "dtmf", "barge_in")
 
@@ -27,15 +27,22 @@ Examples:
   callfleet call sip:agent@127.0.0.1 --barge-in 1.5 --say "where is my credit card"
 \b
 Exit status:
-  0 answered and ended properly        10 not answered in time or unreachable
-  11 refused                           12 answered, but the end went wrong
-  13 the agent ended before the last turn     130 stopped by Ctrl-C, after hanging up
+  0    answered and ended properly: one side sent BYE, the other answered it with 2xx
+  10   not answered in time or unreachable
+  11   refused
+  12   answered, but broken: our BYE was refused (bye-refused; 481 is no refusal where the agent's
+       BYE crossed ours) or not answered in 4 s (nobody-answered-bye), the connection was lost, or
+       no audio of the agent arrived in a call of a second or more that was to have some
+  13   the agent ended before the last turn
+  130  stopped by Ctrl-C, after hanging up
 \b
 Recording: a stereo WAV file, the caller on the left, the agent on the right.
 Times: the answer's is from the sending of the packet with the last sample of our speech above
--40 dBFS to the arrival of the first speech that goes on for 60 ms; fillers do not count. Where a
-turn began while the agent spoke: from the first packet of our speech above -40 dBFS, or of a key,
-to the arrival of the last packet of what the agent was saying (pauses under 250 ms belong to it).
+-40 dBFS to the arrival of the first speech that goes on for 60 ms. Fillers ("one moment, please")
+do not count: the answer is what follows them. Their words tell them from one, so that they do count
+with --no-text. Where a turn began while the agent spoke: from the first packet of our speech above
+-40 dBFS, or of a key, to the arrival of the last packet of what the agent was saying (pauses under
+250 ms belong to it).
 """
 
 
@@ -113,10 +120,16 @@ def _seconds(value: str) -> float:
     "--codec", type=click.Choice(["PCMU", "PCMA"], case_sensitive=False), help="Offer only this."
 )
 @click.option(
-    "--answer-timeout", default=20.0, show_default=True, help="Seconds to be answered in."
+    "--answer-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=20.0,
+    show_default=True,
+    help="Seconds to be answered in.",
 )
 @click.option(
-    "--listen", type=float, help="Listen so many seconds after the last turn, then leave."
+    "--listen",
+    type=click.FloatRange(min=0),
+    help="Listen so many seconds after the last turn, then leave.",
 )
 @click.option("--wait-for-bye", is_flag=True, help="Let the agent hang up.")
 @click.option("--bind", metavar="IP", help="This machine's address to use.")
@@ -124,7 +137,11 @@ def _seconds(value: str) -> float:
 @click.option(
     "--voice", default="en-gb", show_default=True, help="espeak-ng's voice to speak with."
 )
-@click.option("--no-text", is_flag=True, help="Do not recognise what is heard.")
+@click.option(
+    "--no-text",
+    is_flag=True,
+    help="Do not recognise what is heard; fillers then count as answers.",
+)
 @click.pass_context
 def call(ctx: click.Context, /, uri: str, **options: Any) -> None:
     """Call an agent, say things, hear and measure what it answers.
@@ -137,17 +154,13 @@ def call(ctx: click.Context, /, uri: str, **options: Any) -> None:
 
 
 def _call(uri: str, turns: tuple[Turn, ...], options: Mapping[str, Any]) -> int:
-    from callfleet_agent.app.phone.phone import PhoneSettings
+    from callfleet_agent.app.phone.settings import PhoneSettings
 
-    if any(turn.say is not None for turn in turns):
-        from callfleet_agent.app.preflight import need_espeak
-
-        need_espeak()
     codec = options["codec"]
     settings = PhoneSettings(
         uri=uri,
         turns=turns,
-        bind=options["bind"] or _address_toward(options["via"] or uri),
+        bind=options["bind"],
         transport=options["transport"],
         via=options["via"],
         from_uri=options["from_uri"],
@@ -160,6 +173,11 @@ def _call(uri: str, turns: tuple[Turn, ...], options: Mapping[str, Any]) -> int:
         listen_s=options["listen"],
         hang_up=not options["wait_for_bye"],
     )
+    settings.checked()
+    if any(turn.say is not None for turn in turns):
+        from callfleet_agent.app.preflight import need_espeak
+
+        need_espeak()
     report = asyncio.run(_run(settings, quiet=options["as_json"]))
     if options["as_json"]:
         click.echo(json.dumps(report.as_json()))
@@ -192,12 +210,6 @@ async def _run(settings: "PhoneSettings", *, quiet: bool) -> "CallReport":
     return await phone.run()
 
 
-def _address_toward(uri: str) -> str | None:
-    """Loopback for an agent on this machine, else None: the way out decides."""
-    host = uri.partition("@")[2] or uri.removeprefix("sip:")
-    return "127.0.0.1" if host.startswith(("127.", "localhost")) else None
-
-
 def show(report: "CallReport") -> None:
     """The report for a person."""
     from rich.console import Console
@@ -206,7 +218,8 @@ def show(report: "CallReport") -> None:
 
     if report.setup_ms is None:
         again = f", try again in {report.retry_after_s} s" if report.retry_after_s else ""
-        click.echo(f"{report.outcome}: {report.status or ''} {report.reason}{again}".strip())
+        status = f"{report.status} " if report.status else ""
+        click.echo(f"{report.outcome}: {status}{report.reason}{again}")
         return
     if report.turns:
         interruptions = any(turn.interrupted_ms is not None for turn in report.turns)
@@ -219,7 +232,8 @@ def show(report: "CallReport") -> None:
     click.echo(
         f"set up in {report.setup_ms:.0f} ms, {report.duration_s:.1f} s, {report.codec},"
         f" {report.packets_lost} packets lost ({report.loss_percent} %),"
-        f" jitter {report.jitter_ms} ms, {report.outcome}, ended by {report.ended_by}"
+        f" jitter {report.jitter_ms} ms, {report.outcome}, {report.ending}"
+        + (f", {report.reason}" if report.reason else "")
     )
     if report.recording:
         click.echo(f"recorded in {report.recording} (caller left, agent right)")

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import click
@@ -22,11 +22,20 @@ Example:
 @click.option("--url", required=True, help="Its base URL, up to /v1.")
 @click.option("--model", required=True, help="Name of its model in requests.")
 @click.option("--http", default="0.0.0.0:8081", show_default=True, help="Where to listen.")
+@click.option(
+    "--metrics",
+    default="0.0.0.0:8083",
+    show_default=True,
+    help="Where the engine's /metrics are, and nothing else.",
+)
 @click.option("--drain-seconds", default=60.0, show_default=True, help="Longest wait at the end.")
 @click.option("--running-metric", default="", help="Gauge of requests that run, in /metrics.")
 @click.option("--only-index", help="Needed only in the pod with this $POD_INDEX.")
 def engine_probe(**options: Any) -> None:
-    """Ask an engine real questions: /readyz, /figures, and /drain for its end."""
+    """Ask an engine real questions: /readyz, /figures, and /drain for its end.
+
+    Its /metrics are told on a port of their own, which all may reach.
+    """
     from callfleet_agent.app import logs
     from callfleet_agent.app.settings import log_level
 
@@ -38,6 +47,8 @@ def engine_probe(**options: Any) -> None:
 async def _serve(options: dict[str, Any]) -> None:
     import aiohttp
 
+    from callfleet_agent.app.listen import parse_address
+    from callfleet_agent.services.engine_metrics import EngineMetrics, metrics_app
     from callfleet_agent.services.engine_probe import EngineProbe, Target, probe_app
     from callfleet_agent.services.http import serve_http
 
@@ -51,14 +62,19 @@ async def _serve(options: dict[str, Any]) -> None:
     )
     only = options["only_index"]
     needed = only is None or only == os.environ.get("POD_INDEX", only)
-    host, _, port = options["http"].rpartition(":")
+    own = parse_address(options["http"], "--http")
+    open_to_all = parse_address(options["metrics"], "--metrics")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with aiohttp.ClientSession() as session:
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(aiohttp.ClientSession())
         probe = EngineProbe(target, session, needed=needed)
-        runner = await serve_http(probe_app(probe), host, int(port))
+        metrics = EngineMetrics(f"{target.root}/metrics", session, needed)
+        for app, address in ((probe_app(probe), own), (metrics_app(metrics), open_to_all)):
+            runner = await serve_http(app, *address)
+            stack.push_async_callback(runner.cleanup)
         work = asyncio.create_task(probe.run())
         try:
             await stop.wait()
@@ -66,4 +82,3 @@ async def _serve(options: dict[str, Any]) -> None:
             work.cancel()
             with suppress(asyncio.CancelledError):
                 await work
-            await runner.cleanup()

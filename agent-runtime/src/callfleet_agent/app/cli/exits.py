@@ -22,7 +22,7 @@ MISSING_TOOL: Final = 4
 # of `callfleet call`:
 NOT_ANSWERED: Final = 10
 REFUSED: Final = 11
-BROKEN: Final = 12  # answered, and not ended by a BYE that was answered
+BROKEN: Final = 12  # answered, but the BYE was refused or unanswered, or no audio came
 CUT_OFF: Final = 13  # the agent ended the call before the last turn
 STOPPED: Final = 130  # Ctrl-C
 
@@ -37,15 +37,17 @@ _STATUSES: Final = (
 @contextmanager
 def explained() -> Iterator[None]:
     """Show an expected error as its text and leave with its status."""
+    from callfleet_agent.identity import TlsFilesError
     from callfleet_agent.services.errors import ServicesError
     from callfleet_agent.storage.errors import StorageError
 
+    kinds = (AppError, ServicesError, StorageError, TlsFilesError)
     try:
         yield
-    except (AppError, ServicesError, StorageError) as error:
+    except kinds as error:
         _leave(error)
     except BaseExceptionGroup as group:
-        expected = group.subgroup((AppError, ServicesError, StorageError))
+        expected = group.subgroup(kinds)
         if expected is None:
             raise
         _leave(_first(expected))

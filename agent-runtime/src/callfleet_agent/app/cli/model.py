@@ -1,27 +1,34 @@
 """`callfleet model`: brings models into a cache, and checks them."""
 
 import asyncio
-import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
+from callfleet_agent.app import last_words
 from callfleet_agent.app.cli.exits import FAILED
 
 _EPILOG = """\b
 Examples:
   callfleet model fetch hf://owner/repository/model.gguf --to /models/mine
+  callfleet model verify /models/mine/model.gguf --for llamacpp
   callfleet model checksum /models/mine
 """
-_TERMINATION = Path("/dev/termination-log")
 _CHECKSUM = click.option("--checksum", metavar="sha256:HEX", help="Digest that it must have.")
+_FOR = click.option(
+    "--for",
+    "engine",
+    type=click.Choice(["whisper", "vosk", "llamacpp", "piper", "vllm"]),
+    help="Engine that opens it: the model must be in its form.",
+)
 _TERMINATION_OPTION = click.option(
     "--termination",
     type=click.Path(dir_okay=False, path_type=Path),
-    default=_TERMINATION,
+    default=last_words.TERMINATION,
     show_default=True,
     help="File for the last words, where it is there.",
 )
@@ -42,38 +49,40 @@ def model() -> None:
     help="Folder of the model; its parent is the cache that others share.",
 )
 @_CHECKSUM
+@_FOR
+@click.option(
+    "--file",
+    metavar="NAME",
+    default="",
+    help="File of the model that the engine of --for opens; without: the folder.",
+)
 @click.option(
     "--credentials",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder with token, or accessKeyId, secretAccessKey, region and endpoint.",
+    help="Folder of files with what the source asks for, as a pool's Secret has it.",
 )
 @click.option("--http", metavar="HOST:PORT", help="Where /progress is told.")
 @_TERMINATION_OPTION
-def fetch(
-    uri: str,
-    folder: Path,
-    checksum: str | None,
-    credentials: Path | None,
-    http: str | None,
-    termination: Path,
-) -> None:
+def fetch(uri: str, folder: Path, termination: Path, **options: Any) -> None:
     """Bring the model at URI (hf://, s3://, oci://, https://) into a folder, once and whole."""
-    from callfleet_agent.services.models.loader import load
+    from callfleet_agent.services.models.loader import Wanted, load
 
     with _last_words(termination):
-        asyncio.run(load(uri, folder, checksum, credentials, http))
+        wanted = Wanted(uri, options["checksum"], options["engine"], options["file"])
+        asyncio.run(load(wanted, folder, options["credentials"], options["http"]))
 
 
 @model.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @_CHECKSUM
+@_FOR
 @_TERMINATION_OPTION
-def verify(path: Path, checksum: str | None, termination: Path) -> None:
-    """See that a model is at PATH, and is the one that is wanted."""
+def verify(path: Path, checksum: str | None, engine: str | None, termination: Path) -> None:
+    """See that a model is at PATH, is the one that is wanted, and one that an engine opens."""
     from callfleet_agent.services.models.fetch import verify as verified
 
     with _last_words(termination):
-        verified(path, checksum)
+        verified(path, checksum, engine)
 
 
 @model.command()
@@ -93,9 +102,6 @@ def _last_words(termination: Path) -> Iterator[None]:
     try:
         yield
     except ModelError as error:
-        if termination.exists():
-            with suppress(OSError):
-                told = {"reason": error.reason, "message": str(error)[:300]}
-                termination.write_text(json.dumps(told), encoding="utf-8")
+        last_words.write(error.reason, str(error), termination)
         click.echo(f"callfleet: {error.reason}: {error}", err=True)
         sys.exit(FAILED)

@@ -1,18 +1,23 @@
 """`callfleet serve ROLE…`: the platform's services, one or several in a process."""
 
 import os
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from callfleet_agent.app.cli.exits import explained
+from callfleet_agent.app.cli.pod_options import http_port_option, tls_option
 
 ROLES = (
     "session-manager", "context-store", "banking", "llm", "vad", "asr", "tts", "ai-voice-connector",
 )  # fmt: skip
+_LOOK_AGAIN_S = 0.2
 _EPILOG = """\b
 Roles: session-manager context-store banking llm vad asr tts ai-voice-connector.
-Example:
+Examples:
+  callfleet serve llm --llm-url http://models:8000/v1 --llm-model qwen …
   callfleet serve session-manager context-store --sealing-keys /etc/callfleet/sealing \\
       --database-url postgresql://callfleet@db/callfleet --redis-url redis://cache/0
 """
@@ -22,14 +27,14 @@ Example:
 @click.argument("roles", nargs=-1, required=True, metavar="ROLE…")
 @click.option("--bind", default="0.0.0.0", show_default=True, help="Address to listen on.")  # noqa: S104
 @click.option("--port", default=7443, show_default=True, help="gRPC, mutual TLS.")
-@click.option("--http-port", default=8080, show_default=True, help="Health and metrics.")
+@http_port_option
 @click.option(
-    "--tls",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("/etc/callfleet/tls"),
+    "--wait-seconds",
+    default=60.0,
     show_default=True,
-    help="Folder with tls.crt, tls.key and ca.crt.",
+    help="How long to wait for certificate, key set and sealing keys that are not there yet.",
 )
+@tls_option
 @click.option(
     "--token-keys",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -55,6 +60,28 @@ Example:
 )
 @click.option("--bank-ca", type=click.Path(dir_okay=False, path_type=Path), help="Its CA's file.")
 @click.option(
+    "--bank-certificate",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File with the certificate that is shown to it, PEM.",
+)
+@click.option(
+    "--bank-key",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File with the certificate's key.",
+)
+@click.option("--bank-token-url", default="", help="Token endpoint: OAuth 2.0 client credentials.")
+@click.option(
+    "--bank-client-id",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File with the client's id.",
+)
+@click.option(
+    "--bank-client-secret",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File with its secret; where none is there, the certificate proves the client.",
+)
+@click.option("--bank-scope", default="", help="Scopes that are asked for.")
+@click.option(
     "--per-minute", default=100.0, show_default=True, help="Requests a minute for each client."
 )
 @click.option("--burst", default=20.0, show_default=True, help="Requests of a client at once.")
@@ -67,10 +94,82 @@ Example:
 @click.option(
     "--calls", default=20, show_default=True, help="Conversations at most, for ai-voice-connector."
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    help="Processes that hold them, a core each, and a spare. [default: one for 25 conversations]",
+)
+@click.option(
+    "--peers",
+    multiple=True,
+    metavar="HOST:PORT",
+    envvar="CALLFLEET_PEERS",
+    help="All replicas of ai-voice-connector, this one too: a name with each one's address.",
+)
 @click.option("--bank-name", default="Example Bank", show_default=True, help="As it is spoken.")
-def platform(**options: object) -> None:
+@click.option(
+    "--proof",
+    type=click.Choice(["card-last-four", "pin", "date-of-birth", "one-time-code"]),
+    default="card-last-four",
+    show_default=True,
+    help="How callers prove who they are, for llm and ai-voice-connector.",
+)
+@click.option(
+    "--proof-digits",
+    type=click.IntRange(4, 8),
+    default=4,
+    show_default=True,
+    help="How many digits a pin or a code has.",
+)
+@click.option(
+    "--providers",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File with chains of providers, as agents have it; followed when it changes.",
+)
+@click.option(
+    "--llm-url",
+    envvar="CALLFLEET_LLM_URL",
+    default="",
+    help="Base URL of one language model: http://…/v1.",
+)
+@click.option(
+    "--llm-engine",
+    envvar="CALLFLEET_LLM_ENGINE",
+    type=click.Choice(["vllm", "llamacpp", "openai"]),
+    default="vllm",
+    show_default=True,
+    help="What serves it.",
+)
+@click.option("--llm-model", envvar="CALLFLEET_LLM_MODEL", help="Name of the model in requests.")
+@click.option(
+    "--llm-key",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="CALLFLEET_LLM_KEY",
+    help="File with its API key.",
+)
+@click.option(
+    "--model-fact",
+    "model_facts",
+    multiple=True,
+    default=("topic", "product", "card_type", "channel", "reason"),
+    show_default=True,
+    metavar="NAME",
+    help="Fact of a session that a model may be shown; repeatable.",
+)
+def platform(wait_seconds: float, **options: object) -> None:
     """Serve ROLEs over gRPC until SIGTERM; requests in progress end before the process does."""
     from callfleet_agent.app.platform import PlatformSettings, run_platform
 
     with explained():
-        run_platform(PlatformSettings(**options), os.environ)  # type: ignore[arg-type]
+        settings = PlatformSettings(**options)  # type: ignore[arg-type]
+        files = [settings.tls / name for name in ("tls.crt", "tls.key", "ca.crt")]
+        keys = settings.sealing_keys
+        wait_for([*files, settings.token_keys, *([keys / "current"] if keys else [])], wait_seconds)
+        run_platform(settings, os.environ)
+
+
+def wait_for(files: Sequence[Path], limit_s: float) -> None:
+    """Until all are there, or the time is over: whoever reads them says what is missing."""
+    deadline = time.monotonic() + limit_s
+    while not all(map(Path.exists, files)) and time.monotonic() < deadline:
+        time.sleep(_LOOK_AGAIN_S)

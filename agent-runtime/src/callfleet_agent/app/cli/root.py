@@ -4,6 +4,7 @@ import click
 
 from callfleet_agent.app.cli.audit import audit
 from callfleet_agent.app.cli.call import call
+from callfleet_agent.app.cli.dev_identity import dev_identity
 from callfleet_agent.app.cli.engine_probe import engine_probe
 from callfleet_agent.app.cli.model import model
 from callfleet_agent.app.cli.run import run
@@ -30,5 +31,5 @@ def callfleet() -> None:
 
 
 serve.add_command(engine_probe)
-for command in (audit, call, model, run, serve, storage, version, worker):
+for command in (audit, call, dev_identity, model, run, serve, storage, version, worker):
     callfleet.add_command(command)

@@ -19,7 +19,13 @@ Then, on another terminal:
 @click.command(epilog=_EPILOG, short_help="Answer calls on this machine, as a manifest says.")
 @click.argument("manifest", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--bind", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=5060, show_default=True, help="SIP port, UDP and TCP.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=5060,
+    show_default=True,
+    help="SIP port, UDP and TCP.",
+)
 @click.option(
     "--advertise", metavar="IP", help="Address that callers are told, when it is another one."
 )
@@ -27,7 +33,11 @@ Then, on another terminal:
 @click.option(
     "--workers", type=click.IntRange(1, 64), help="Worker processes, over the manifest's."
 )
-@click.option("--http-port", type=int, help="Serve /healthz, /readyz and /metrics on this port.")
+@click.option(
+    "--http-port",
+    type=click.IntRange(1, 65535),
+    help="Serve /healthz, /readyz and /metrics on this port.",
+)
 @click.option("--bank-demo", is_flag=True, help="Use a demo bank in this process.")
 @click.option(
     "--card-status", default="shipped", show_default=True, help="What the demo bank says of cards."

@@ -12,6 +12,7 @@ import click
 
 from callfleet_agent.app.cli.exits import explained
 from callfleet_agent.app.cli.platform import ROLES, platform
+from callfleet_agent.app.cli.pod_options import http_port_option, tls_option
 
 _AGENT_EPILOG = """\b
 Example:
@@ -36,7 +37,27 @@ def _server_options(command: Callable[..., None]) -> Callable[..., None]:
     """What all servers of engines have."""
     for option in (
         click.option("--http", default="0.0.0.0:8080", show_default=True, help="Health, metrics."),
-        click.option("--listen", default="0.0.0.0:9090", show_default=True, help="gRPC."),
+        click.option(
+            "--plain-listen",
+            metavar="ADDRESS",
+            help="With --tls, where gRPC is in the clear as well: for agents of former versions.",
+        ),
+        click.option(
+            "--plaintext", is_flag=True, help="Without --tls, answer others than this machine too."
+        ),
+        click.option(
+            "--tls",
+            type=click.Path(file_okay=False, path_type=Path),
+            help="Folder of tls.crt, tls.key, ca.crt: mutual TLS 1.3, for agents of the namespace.",
+        ),
+        click.option(
+            "--drain-seconds",
+            type=click.IntRange(1, 3600),
+            default=30,
+            show_default=True,
+            help="How long running requests may go on after SIGTERM.",
+        ),
+        click.option("--listen", default="127.0.0.1:9090", show_default=True, help="gRPC."),
         click.option("--concurrency", type=click.IntRange(1, 256), default=4, show_default=True),
     ):
         command = option(command)
@@ -76,15 +97,9 @@ def serve() -> None:
 @click.option("--advertise", metavar="IP", help="Address that callers are told, over POD_IP.")
 @click.option("--port", default=5060, show_default=True, help="SIP port, UDP and TCP.")
 @click.option("--rtp-ports", default="20000-20999", show_default=True, help="UDP ports for sound.")
-@click.option("--http-port", default=8080, show_default=True, help="Health and metrics.")
+@http_port_option
 @click.option("--control-port", default=7443, show_default=True, help="The operator's gRPC, mTLS.")
-@click.option(
-    "--tls",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("/etc/callfleet/tls"),
-    show_default=True,
-    help="Folder with tls.crt, tls.key and ca.crt.",
-)
+@tls_option
 @click.option(
     "--trust",
     multiple=True,

@@ -9,7 +9,8 @@ import asyncio
 import contextlib
 import struct
 import sys
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 import orjson
 
@@ -18,6 +19,21 @@ from callfleet_agent.audio import Pcm8k, Pcm16k
 from callfleet_agent.audio.resample import resample
 
 LENGTH: Final = struct.Struct("!I")
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The words of an utterance, empty when it is none of the sentences that are known; and when
+    each of them ended, in seconds from the utterance's beginning."""
+
+    text: str = ""
+    ends_s: tuple[float, ...] = ()
+
+
+class Hears(Protocol):
+    """What recognises utterances. Raises AppError when it cannot."""
+
+    async def recognise(self, utterance: Pcm8k) -> Heard: ...
 
 
 class Ear:
@@ -42,8 +58,8 @@ class Ear:
             )
         )
 
-    async def recognise(self, utterance: Pcm8k) -> str:
-        """The words of an utterance, empty when it is none of the sentences that are known.
+    async def recognise(self, utterance: Pcm8k) -> Heard:
+        """The words of an utterance.
 
         Raises:
             AppError: the child is gone.
@@ -61,7 +77,8 @@ class Ear:
                 line = b""
         if not line:
             raise AppError("the recogniser ended")
-        return str(orjson.loads(line)["text"])
+        told = orjson.loads(line)
+        return Heard(str(told["text"]), tuple(told["ends"]))
 
     async def close(self) -> None:
         """End the child."""

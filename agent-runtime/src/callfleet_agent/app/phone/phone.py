@@ -1,7 +1,7 @@
 """A call from the caller's side: dial, take turns with the agent, measure, hang up.
 
-The turns' times come from the line, which notes them as packets are sent and received; this file
-decides when a turn begins and when the call ends.
+The turns' times come from the line, which notes them as packets are sent and received; what is
+heard is collected by `Listening`. This file decides when a turn begins and when the call ends.
 """
 
 import asyncio
@@ -9,18 +9,20 @@ import contextlib
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
-from callfleet_agent.app.address import outgoing_address
+from callfleet_agent.app.address import address_toward
 from callfleet_agent.app.errors import AppError
 from callfleet_agent.app.media_terms import media_settings
+from callfleet_agent.app.phone.ending import UNANSWERED, Ending, ending_of, missed_audio
 from callfleet_agent.app.phone.hearing import Ear
 from callfleet_agent.app.phone.line import Line
-from callfleet_agent.app.phone.measure import Segments, TurnTimes
+from callfleet_agent.app.phone.listening import Listening
+from callfleet_agent.app.phone.measure import TurnTimes
+from callfleet_agent.app.phone.reach import nobody_listens
 from callfleet_agent.app.phone.recording import Recording
 from callfleet_agent.app.phone.report import CallReport, TurnReport
+from callfleet_agent.app.phone.settings import TRANSPORTS, PhoneSettings, place_of
 from callfleet_agent.app.phone.transcript import Show, Transcript
 from callfleet_agent.app.phone.turns import Turn
 from callfleet_agent.app.phone.voice import from_file, speak
@@ -28,53 +30,18 @@ from callfleet_agent.audio import Pcm8k
 from callfleet_agent.rtp import MediaTick
 from callfleet_agent.sip import events, sdp
 from callfleet_agent.sip.call import Call as SipCall
-from callfleet_agent.sip.settings import AdvertisedAddress, UserAgentSettings
+from callfleet_agent.sip.settings import AdvertisedAddress, Peer, UserAgentSettings, bracketed
 from callfleet_agent.sip.user_agent import UserAgent
+from callfleet_agent.time_limit import at_most
 from callfleet_agent.transport.rtp_call import RtpCall
-from callfleet_agent.transport.rtp_port import PortRange, RtpEndpoint
+from callfleet_agent.transport.rtp_port import NoPortsFree, PortRange, RtpEndpoint
 from callfleet_agent.transport.sip_endpoint import SipEndpoint, SipEndpointSettings
 from callfleet_agent.transport.ticker import Ticker
 
-AGENT_QUIET_S: Final = 0.9
 POLL_S: Final = 0.02
 BYE_LIMIT_S: Final = 4.0
-RECOGNISE_LIMIT_S: Final = 30.0
-FILLERS: Final = frozenset({"one moment please"})
 
-
-@dataclass(frozen=True, slots=True)
-class Utterance:
-    """Something that the agent said: when it began, the onsets of speech in it, its words."""
-
-    began_at: float
-    onsets: list[float]
-    text: asyncio.Task[str]
-
-
-@dataclass(frozen=True, slots=True)
-class PhoneSettings:
-    """How a call is made. Times are seconds."""
-
-    uri: str
-    turns: tuple[Turn, ...] = ()
-    bind: str | None = None
-    port: int = 0
-    rtp_first: int = 30000
-    rtp_last: int = 34999
-    transport: str = "udp"
-    via: str | None = None
-    from_uri: str | None = None
-    codecs: tuple[str, ...] = ("PCMU", "PCMA")
-    record: Path | None = None
-    recognise: bool = True
-    bank_name: str = "Example Bank"
-    voice: str = "en-gb"
-    words_per_minute: int = 150
-    answer_timeout_s: float = 20.0
-    turn_timeout_s: float = 25.0
-    listen_s: float | None = None
-    hang_up: bool = True
-    agent_quiet_s: float = AGENT_QUIET_S
+__all__ = ["Phone", "PhoneSettings"]
 
 
 class Phone:
@@ -87,20 +54,18 @@ class Phone:
         self._rng = random.Random()
         self._report = CallReport()
         self._recording = Recording()
-        self._segments = Segments()
-        self._onsets: list[float] = []
-        self._assigned = 0
-        self._utterances: list[Utterance] = []
+        self._listening = Listening(self._transcript)
         self._answered: asyncio.Future[events.Event] = asyncio.get_running_loop().create_future()
         self._ended = asyncio.Event()
         self._call: SipCall | None = None
         self._endpoint: SipEndpoint | None = None
         self._line: Line | None = None
         self._times: list[TurnTimes] = []
-        self._ear: Ear | None = None
         self._stop = asyncio.Event()
         self._media_began_at = 0.0
         self._local: sdp.LocalMedia | None = None
+        self._refused = False
+        self._unreachable = False
 
     def stop(self) -> None:
         """Ctrl-C: hang up properly."""
@@ -110,22 +75,25 @@ class Phone:
         """Make the call.
 
         Raises:
-            AppError: this machine lacks something, or an address cannot be used.
+            AppError: this machine lacks something, or an option or address cannot be used.
         """
+        first_hop = self._settings.checked()
         speech = [await self._speech_of(turn) for turn in self._settings.turns]
-        bind = self._settings.bind or outgoing_address()
+        bind = self._settings.bind or address_toward(first_hop.host)
         async with contextlib.AsyncExitStack() as stack:
             if self._settings.recognise:
-                self._ear = await Ear.start(self._settings.bank_name)
-                stack.push_async_callback(self._ear.close)
+                self._listening.ear = await Ear.start(self._settings.bank_name)
+                stack.push_async_callback(self._listening.ear.close)
             ticker = Ticker(clock=self._clock)
             ticker.start()
             stack.push_async_callback(ticker.stop)
-            ports = PortRange(self._settings.rtp_first, self._settings.rtp_last)
-            rtp = await RtpEndpoint.open(bind, ports)
+            rtp = await self._open_rtp(bind)
             stack.callback(rtp.close)
             await self._open_sip(stack, bind)
+            warning = asyncio.create_task(self._warn_if_refused(first_hop))
+            stack.push_async_callback(_ended, warning)
             media = await self._dial(bind, rtp.port)
+            self._explain(first_hop)
             if media is not None:
                 await self._talk(media, rtp, ticker, speech)
         if self._settings.record is not None and self._recording.seconds:
@@ -138,11 +106,20 @@ class Phone:
             return await speak(turn.say, self._settings.voice, self._settings.words_per_minute)
         return from_file(turn.play) if turn.play is not None else None
 
+    async def _open_rtp(self, bind: str) -> RtpEndpoint:
+        ports = PortRange(self._settings.rtp_first, self._settings.rtp_last)
+        try:
+            return await RtpEndpoint.open(bind, ports)
+        except NoPortsFree as error:
+            cause = error.__cause__
+            why = f": {cause.strerror}" if isinstance(cause, OSError) else ", every port is taken"
+            raise AppError(f"--bind: cannot use {bind}{why}") from error
+
     async def _open_sip(self, stack: contextlib.AsyncExitStack, bind: str) -> None:
         agent = UserAgent(
             UserAgentSettings(
                 advertised=AdvertisedAddress(bind, self._settings.port),
-                transports=("UDP", "TCP"),
+                transports=TRANSPORTS,
                 user="caller",
                 user_agent="callfleet-phone/0.1",
             ),
@@ -170,10 +147,10 @@ class Phone:
         endpoint = self._sip()
         with endpoint.commands() as now:
             self._call = endpoint.user_agent.invite(
-                self._target(),
+                self._settings.target,
                 offer,
                 now=now,
-                from_uri=self._settings.from_uri or f"sip:caller@{bind}",
+                from_uri=self._settings.from_uri or f"sip:caller@{bracketed(bind)}",
                 headers=self._headers(),
             )
         stopped = asyncio.ensure_future(self._stop.wait())
@@ -189,38 +166,50 @@ class Phone:
         outcome = self._answered.result() if self._answered.done() else None
         if isinstance(outcome, events.Answered) and outcome.answer is not None:
             self._report.setup_ms = round((self._clock() - began) * 1000, 1)
+            place = place_of(outcome.call.known_dialog.remote_target)
+            self._report.answered_by = place
+            self._transcript.said("phone", f"answered by {place or 'an agent without an address'}")
             return sdp.accept_answer(offer, outcome.answer)
-        if isinstance(outcome, events.Failed):
-            self._report.outcome = "refused"
+        self._report.outcome = "not-answered"
+        if isinstance(outcome, events.Failed) and outcome.answered:
+            if outcome.status not in {408, 487}:
+                self._report.outcome = "refused"
             self._report.status, self._report.reason = outcome.status, outcome.reason
             self._report.retry_after_s = outcome.retry_after
+        elif isinstance(outcome, events.Failed) and outcome.status == 503:
+            self._unreachable = True
         if self._stop.is_set():
             self._report.outcome = "stopped"
-        elif self._report.status in {None, 408, 487}:
-            self._report.outcome = "not-answered"
         return None
 
-    def _target(self) -> str:
-        uri = self._settings.uri
-        if not uri.startswith(("sip:", "sips:")):
-            uri = f"sip:{uri}"
-        if self._settings.transport.lower() == "tcp" and ";transport=" not in uri:
-            uri += ";transport=tcp"
-        return uri
-
     def _headers(self) -> tuple[tuple[str, str], ...]:
-        via = self._settings.via
-        if via is None:
-            return ()
-        target = via if via.startswith("sip:") else f"sip:{via}"
-        return (("Route", f"<{target};lr>"),)
+        proxy = self._settings.proxy
+        return () if proxy is None else (("Route", f"<{proxy};lr>"),)
+
+    async def _warn_if_refused(self, first_hop: Peer) -> None:
+        """A person who watches need not wait to learn of a wrong port; who starts late is heard."""
+        if await nobody_listens(first_hop) and not self._answered.done():
+            self._refused = True
+            self._transcript.said("phone", f"nobody listens at {_shown(first_hop)} yet")
+
+    def _explain(self, first_hop: Peer) -> None:
+        """Words for a call that nobody answered."""
+        if self._report.outcome != "not-answered" or self._report.reason:
+            return
+        place = _shown(first_hop)
+        if self._unreachable:
+            self._report.reason = f"{place} cannot be reached"
+        elif self._refused:
+            self._report.reason = f"nobody listens at {place}; is the agent running?"
+        else:
+            self._report.reason = f"no answer in {self._settings.answer_timeout_s:g} s from {place}"
 
     async def _cancel(self) -> None:
         with self._sip().commands() as now, contextlib.suppress(Exception):
             if self._call is not None:
                 self._call.cancel(now=now)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(BYE_LIMIT_S):
+            async with at_most(BYE_LIMIT_S):
                 await asyncio.shield(self._answered)
 
     def _on_event(self, event: events.Event) -> None:
@@ -229,16 +218,19 @@ class Phone:
                 if not self._answered.done():
                     self._answered.set_result(event)
             case events.CallEnded():
-                if not self._report.ended_by:
-                    remote = event.cause is events.EndCause.REMOTE
-                    self._report.ended_by = "agent" if remote else event.cause.value
-                self._ended.set()
+                self._end(ending_of(event))
             case events.Reoffered():
                 self._accept_reoffer(event)
             case events.Ringing():
                 self._transcript.said("phone", f"{event.status}")
             case _:
                 pass
+
+    def _end(self, ending: Ending) -> None:
+        """The call is over; what is told first counts."""
+        if not self._report.ended_by:
+            self._report.ended_by, self._report.bye_status = ending.by, ending.bye_status
+        self._ended.set()
 
     def _accept_reoffer(self, event: events.Reoffered) -> None:
         """A new offer of the agent (it moved, say): accept it on the same port."""
@@ -264,7 +256,10 @@ class Phone:
         self._report.codec = media.codec
         self._local = sdp.LocalMedia(endpoint.host, endpoint.port, codecs=(media.codec,))
         line = self._line = Line(
-            media_settings(media, "phone"), rng=self._rng, now=began, on_onset=self._on_onset
+            media_settings(media, "phone"),
+            rng=self._rng,
+            now=began,
+            on_onset=self._listening.onset,
         )
         rtp = RtpCall(endpoint, line, ticker, on_tick=self._on_tick, clock=self._clock)
         rtp.start()
@@ -275,15 +270,20 @@ class Phone:
             self._report.of_media(line.stats(self._clock()))
             self._report.duration_s = round(self._clock() - began, 3)
             rtp.stop()
-        if (rest := self._segments.flush()) is not None:
-            self._heard(rest, self._clock())
-        await self._write_down()
-        self._report.outcome = self._outcome(finished)
+        self._listening.finish(self._clock())
+        await self._listening.write_down(self._report, self._times, line.arrivals.runs)
+        self._report.outcome = self._outcome(finished, media)
 
-    def _outcome(self, finished: bool) -> str:
+    def _outcome(self, finished: bool, media: sdp.NegotiatedMedia) -> str:
+        report = self._report
         if self._stop.is_set():
             return "stopped"
-        if self._report.ended_by not in {"agent", "local"}:
+        if not report.ending.proper:
+            return "broken"
+        if missed_audio(
+            expected=media.receiving, packets=report.packets_received, seconds=report.duration_s
+        ):
+            report.reason = "no audio of the agent arrived"
             return "broken"
         return "ok" if finished else "cut-off"
 
@@ -319,9 +319,10 @@ class Phone:
         else:
             since = self._last_end()
             await self._while_calling(
-                lambda: self._spoke_since(since) is not None, self._settings.turn_timeout_s
+                lambda: self._listening.spoke_since(since) is not None,
+                self._settings.turn_timeout_s,
             )
-            began = self._spoke_since(since) or self._clock()
+            began = self._listening.spoke_since(since) or self._clock()
             await self._while_calling(lambda: False, began + turn.barge_in_s - self._clock())
         return not self._ended.is_set() and not self._stop.is_set()
 
@@ -331,16 +332,12 @@ class Phone:
             return self._times[-1].speech_ended_at
         return self._media_began_at
 
-    def _spoke_since(self, since: float) -> float | None:
-        """When the agent first began to speak after `since`."""
-        return next((onset for onset in self._onsets if onset > since), None)
-
     async def _agent_finished(self, line: Line) -> None:
         """Wait until the agent spoke after our last turn, and is quiet again."""
         since = self._last_end()
 
         def quiet() -> bool:
-            spoke = self._spoke_since(since) is not None
+            spoke = self._listening.spoke_since(since) is not None
             return (
                 spoke
                 and line.arrivals.silent_for(self._clock(), since) >= self._settings.agent_quiet_s
@@ -363,19 +360,15 @@ class Phone:
             await self._while_calling(lambda: False, self._settings.turn_timeout_s)
         if self._ended.is_set():
             return
-        self._report.ended_by = "local"
         with self._sip().commands() as now:
             self._call.hang_up(now=now)
         try:
-            async with asyncio.timeout(BYE_LIMIT_S):
+            async with at_most(BYE_LIMIT_S):
                 await self._ended.wait()
         except TimeoutError:
-            self._report.ended_by = "nobody-answered-bye"
+            self._end(Ending(UNANSWERED))
 
     # what is heard
-
-    def _on_onset(self, at: float) -> None:
-        self._onsets.append(at)
 
     def _on_tick(self, tick: MediaTick) -> None:
         line = self._line
@@ -383,55 +376,7 @@ class Phone:
             return
         self._recording.add(tick.reference, tick.inbound)
         line.after_tick(tick, self._clock())
-        utterance = self._segments.add(tick.inbound)
-        if utterance is not None:
-            # Packets arrive before their sound leaves the jitter buffer: what began in the quiet
-            # that ended this utterance belongs to the next one.
-            self._heard(utterance, self._clock() - self._segments.quiet_s)
-
-    def _heard(self, utterance: Pcm8k, ended_at: float) -> None:
-        later = self._onsets[self._assigned :]
-        onsets = [onset for onset in later if onset <= ended_at]
-        self._assigned += len(onsets)
-        began_at = onsets[0] if onsets else ended_at - utterance.seconds
-        heard = asyncio.ensure_future(self._recognise(utterance))
-        self._utterances.append(Utterance(began_at, onsets, heard))
-        if self._ear is not None:
-            self._transcript.heard("agent", heard)
-
-    async def _recognise(self, utterance: Pcm8k) -> str:
-        if self._ear is None:
-            return ""
-        try:
-            return await self._ear.recognise(utterance)
-        except AppError:
-            return ""
-
-    async def _write_down(self) -> None:
-        """Wait for the recogniser and give every turn its answer."""
-        for utterance in self._utterances:
-            try:
-                async with asyncio.timeout(RECOGNISE_LIMIT_S):
-                    text = await utterance.text
-            except TimeoutError:
-                text = ""
-            if text not in FILLERS:
-                for onset in utterance.onsets:
-                    for times in self._times:
-                        times.heard(onset)
-            self._place(utterance.began_at, text)
-        runs = [] if self._line is None else self._line.arrivals.runs
-        for report, times in zip(self._report.turns, self._times, strict=True):
-            report.answer_ms = _rounded(times.answer_ms)
-            report.interrupted_ms = _rounded(times.interrupted_ms(runs))
-
-    def _place(self, began_at: float, text: str) -> None:
-        """Put an utterance's text under the turn that it follows."""
-        if not text:
-            return
-        turn = sum(began_at > times.began_at for times in self._times) - 1
-        lines = self._report.turns[turn].heard if turn >= 0 else self._report.greeting
-        lines.append(text)
+        self._listening.hear(tick.inbound, self._clock())
 
     def _sip(self) -> SipEndpoint:
         if self._endpoint is None:
@@ -439,5 +384,10 @@ class Phone:
         return self._endpoint
 
 
-def _rounded(milliseconds: float | None) -> float | None:
-    return None if milliseconds is None else round(milliseconds, 1)
+async def _ended(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def _shown(peer: Peer) -> str:
+    return f"{peer.transport} {bracketed(peer.host)}:{peer.port}"

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import quantiles
 from typing import Any
 
+from callfleet_agent.app.phone.ending import Ending
 from callfleet_agent.rtp import MediaStats
 
 
@@ -20,7 +21,11 @@ class TurnReport:
 
 @dataclass(slots=True)
 class CallReport:
-    """A whole call. Times in milliseconds, `outcome` is the exit status in words."""
+    """A whole call. Times in milliseconds, `outcome` is the exit status in words.
+
+    `answered_by` is the agent's address (its Contact, without whom it names); `bye_status` how our
+    BYE was answered, None where we sent none or no answer came.
+    """
 
     outcome: str = "failed"
     status: int | None = None
@@ -28,7 +33,9 @@ class CallReport:
     retry_after_s: int | None = None
     setup_ms: float | None = None
     duration_s: float = 0.0
+    answered_by: str | None = None
     ended_by: str = ""
+    bye_status: int | None = None
     codec: str | None = None
     greeting: list[str] = field(default_factory=list)
     turns: list[TurnReport] = field(default_factory=list)
@@ -45,6 +52,11 @@ class CallReport:
         self.packets_lost = stats.lost
         self.loss_percent = round(100 * stats.loss_fraction, 2)
         self.jitter_ms = round(stats.jitter_ms, 2)
+
+    @property
+    def ending(self) -> Ending:
+        """How the call ended."""
+        return Ending(self.ended_by, self.bye_status)
 
     @property
     def answers_ms(self) -> list[float]:

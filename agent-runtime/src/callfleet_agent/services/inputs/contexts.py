@@ -1,11 +1,11 @@
 """Requests of the context store."""
 
 from datetime import timedelta
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from callfleet_agent.context.conversation import DEFAULT_TTL, MAX_MESSAGES, Speaker
+from callfleet_agent.context.conversation import DEFAULT_TTL, MAX_FACTS_BYTES, MAX_MESSAGES, Speaker
 from callfleet_agent.services.inputs.kinds import (
     Input,
     Moment,
@@ -14,6 +14,7 @@ from callfleet_agent.services.inputs.kinds import (
     bytes_at_most,
     matching,
     one_of,
+    structure_at_most,
     wrong,
 )
 
@@ -28,6 +29,17 @@ def _lives(value: timedelta) -> timedelta:
     return value
 
 
+RESERVED = "callfleet_"
+"""Facts with such names are the platform's own: nobody tells it how far a caller is verified."""
+
+
+def _nobodys(value: dict[str, Any]) -> dict[str, Any]:
+    if any(name.startswith(RESERVED) for name in value):
+        raise wrong(f"names that begin with {RESERVED} are reserved")
+    return value
+
+
+Facts = Annotated[Structure, AfterValidator(_nobodys)]
 Intent = Annotated[
     str,
     AfterValidator(
@@ -48,6 +60,22 @@ class Message(BaseModel):
     interrupted: bool = False
 
 
+class GivenContext(BaseModel):
+    """A conversation that a client brings, as GetContext answered it. Its facts are not taken from
+    it: what is known of a session comes from its store."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    context_id: Uuid | None = None
+    session_id: Uuid | None = None
+    conversation_history: list[Message] = Field(default_factory=list, max_length=MAX_MESSAGES)
+    current_intent: Intent = ""
+    customer_data: Annotated[
+        dict[str, Any], BeforeValidator(structure_at_most(MAX_FACTS_BYTES))
+    ] = Field(default_factory=dict, repr=False)
+    correlation_id: Uuid | None = None
+
+
 class ContextKey(Input):
     """GetContext."""
 
@@ -61,7 +89,7 @@ class ContextChange(Input):
     session_id: Uuid
     append: list[Message] = Field(default_factory=list, max_length=MAX_MESSAGES)
     current_intent: Intent | None = None
-    customer_data: Structure = Field(default_factory=dict)
+    customer_data: Facts = Field(default_factory=dict)
     ttl: Annotated[timedelta, AfterValidator(_lives)] = DEFAULT_TTL
     expected_version: int = Field(default=0, ge=0, le=2**53)
     request_id: Uuid | None = None

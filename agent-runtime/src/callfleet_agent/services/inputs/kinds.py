@@ -70,12 +70,17 @@ def one_of(known: dict[int, Any], reason: str) -> Callable[[object], Any]:
     return check
 
 
-def _struct(value: object) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise wrong("must be a structure")
-    if len(orjson.dumps(value)) > MAX_STRUCT_BYTES:
-        raise wrong(f"is longer than {MAX_STRUCT_BYTES} bytes")
-    return value
+def structure_at_most(limit: int) -> Callable[[object], dict[str, Any]]:
+    """A check that a structure has at most so many bytes in JSON."""
+
+    def check(value: object) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise wrong("must be a structure")
+        if len(orjson.dumps(value)) > limit:
+            raise wrong(f"is longer than {limit} bytes")
+        return value
+
+    return check
 
 
 Uuid = Annotated[UUID, BeforeValidator(_uuid)]
@@ -96,14 +101,14 @@ CustomerId = Annotated[
 Name = Annotated[
     str,
     AfterValidator(
-        matching(r"[A-Za-z0-9_./:-]{1,253}", "must be 1 to 253 letters, digits or any of _./:-")
+        matching(r"[A-Za-z0-9_.+/:-]{1,253}", "must be 1 to 253 letters, digits or any of _.+/:-")
     ),
 ]
 Language = Annotated[
     str, AfterValidator(matching(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}", "must be a BCP 47 tag"))
 ]
 Text = Annotated[str, Field(min_length=1), AfterValidator(bytes_at_most(MAX_TEXT_BYTES))]
-Structure = Annotated[dict[str, Any], BeforeValidator(_struct)]
+Structure = Annotated[dict[str, Any], BeforeValidator(structure_at_most(MAX_STRUCT_BYTES))]
 
 
 class Input(BaseModel):

@@ -1,6 +1,11 @@
-"""A protobuf message as plain data: only the fields that are set, times as times."""
+"""A protobuf message as plain data: only the fields that are set, times as times.
+
+Lists and structures that are longer than any request may have are refused before they are taken
+apart: four megabytes of empty items would hold up everybody else for seconds.
+"""
 
 import math
+from collections.abc import Sized
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -10,7 +15,22 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from callfleet_agent.context.conversation import MAX_FACTS_BYTES
+
 MAX_DEPTH: Final = 8
+MAX_ITEMS: Final = 1000
+_MAX_ENCODED: Final = 4 * MAX_FACTS_BYTES  # no structure has a fourth of its bytes in JSON
+
+
+def path_of(location: tuple[int | str, ...]) -> str:
+    """As clients read it: `append[3].content`."""
+    path = ""
+    for part in location:
+        if isinstance(part, int) or part.isdigit():
+            path += f"[{part}]"
+        else:
+            path += f".{part}" if path else part
+    return path
 
 
 class PlainError(ValueError):
@@ -26,7 +46,8 @@ def plain(message: Message, path: tuple[str, ...] = ()) -> dict[str, Any]:
     """The fields that are set.
 
     Raises:
-        PlainError: a time is out of range, a number is none, or a structure is too deep.
+        PlainError: a time is out of range, a number is none, a structure is too deep, or one or a
+            list is far too long.
     """
     return {field.name: _value(value, (*path, field.name)) for field, value in message.ListFields()}
 
@@ -36,6 +57,7 @@ def _value(value: Any, path: tuple[str, ...]) -> Any:
         convert = _CONVERSIONS.get(type(value), plain)
         return convert(value, path)
     if hasattr(value, "append"):  # a repeated field
+        _is_short(value, path)
         return [_value(item, (*path, str(index))) for index, item in enumerate(value)]
     if isinstance(value, str) and "\0" in value:
         raise PlainError(path, "holds a NUL character")
@@ -48,7 +70,13 @@ def _number(value: Any, path: tuple[str, ...]) -> Any:
     return value
 
 
-def _mask(value: FieldMask, _: tuple[str, ...]) -> list[str]:
+def _is_short(items: Sized, path: tuple[str, ...]) -> None:
+    if len(items) > MAX_ITEMS:
+        raise PlainError(path, f"has more than {MAX_ITEMS} items")
+
+
+def _mask(value: FieldMask, path: tuple[str, ...]) -> list[str]:
+    _is_short(value.paths, path)
     return list(value.paths)
 
 
@@ -71,6 +99,8 @@ def _length(value: Duration, path: tuple[str, ...]) -> timedelta:
 
 
 def _structure(value: Struct, path: tuple[str, ...]) -> dict[str, Any]:
+    if value.ByteSize() > _MAX_ENCODED:
+        raise PlainError(path, f"is longer than {MAX_FACTS_BYTES} bytes")
     return _struct(value, path, MAX_DEPTH)
 
 

@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
+from google.protobuf import descriptor_pool
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from callfleet_agent.services.errors import InvalidRequestError, Violation
-from callfleet_agent.services.inputs.plain import PlainError, plain
+from callfleet_agent.services.inputs.plain import PlainError, path_of, plain
+from callfleet_agent.services.inputs.wire import first_bad_text
 
 Model = TypeVar("Model", bound=BaseModel)
 _MOST: Final = 20
@@ -31,11 +34,19 @@ def read(model: type[Model], message: Message) -> Model:
     try:
         return model.model_validate(plain(message))
     except PlainError as error:
-        raise InvalidRequestError(Violation(_path(error.path), error.reason)) from None
+        raise InvalidRequestError(Violation(path_of(error.path), error.reason)) from None
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)[:_MOST]
         violations = [Violation(_field(item), _words(item)) for item in found]
         raise InvalidRequestError(*violations) from None
+
+
+def _request_of(rpc: str) -> Descriptor | None:
+    name = rpc.removeprefix("/").replace("/", ".")
+    try:
+        return descriptor_pool.Default().FindMethodByName(name).input_type
+    except KeyError:
+        return None
 
 
 def reader_of(model: type[Model]) -> Callable[[Message], Model]:
@@ -47,20 +58,20 @@ def reader_of(model: type[Model]) -> Callable[[Message], Model]:
     return reader
 
 
-def _path(location: tuple[int | str, ...]) -> str:
-    """`append[3].content`."""
-    path = ""
-    for part in location:
-        if isinstance(part, int) or part.isdigit():
-            path += f"[{part}]"
-        else:
-            path += f".{part}" if path else part
-    return path
+def unreadable(data: bytes, rpc: str) -> InvalidRequestError:
+    """Why bytes that protobuf does not take are no request of this RPC."""
+    kind = _request_of(rpc)
+    path = None if kind is None else first_bad_text(data, kind)
+    if path is not None:
+        return InvalidRequestError(Violation(path_of(path), "is not UTF-8"))
+    return InvalidRequestError(
+        Violation("", "is no message of this kind, or holds text that is not UTF-8")
+    )
 
 
 def _field(error: ErrorDetails) -> str:
     named = error.get("ctx", {}).get("field")
-    return _path((*error["loc"], named) if named else error["loc"])
+    return path_of((*error["loc"], named) if named else error["loc"])
 
 
 def _words(error: ErrorDetails) -> str:

@@ -1,8 +1,9 @@
 """Requests of the session manager."""
 
+from datetime import timedelta
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from callfleet_agent.services.inputs.kinds import (
     CallId,
@@ -15,6 +16,7 @@ from callfleet_agent.services.inputs.kinds import (
     one_of,
     wrong,
 )
+from callfleet_agent.session.continuing import LONGEST_WITHIN, WITHIN
 from callfleet_agent.session.record import SessionStatus
 
 STATUSES = {
@@ -29,6 +31,14 @@ _REASONS = {
     2: SessionStatus.FAILED,
     3: SessionStatus.INTERRUPTED,
 }
+
+
+def _recent(value: timedelta) -> timedelta:
+    if not timedelta(seconds=1) <= value <= LONGEST_WITHIN:
+        raise wrong("must be 1 second to 30 minutes")
+    return value
+
+
 CHANGEABLE = frozenset({"status", "ai_provider_config", "avc_instance"})
 Status = Annotated[SessionStatus, BeforeValidator(one_of(STATUSES, "is no known status"))]
 
@@ -47,6 +57,7 @@ class SessionFields(Input):
     voice_agent: Name = ""
     created_at: Moment | None = None
     updated_at: Moment | None = None
+    version: int = Field(default=0, ge=0, le=2**53)
 
 
 class NewSession(SessionFields):
@@ -73,6 +84,7 @@ class SessionChange(Input):
     session: Target
     update_mask: list[str] = Field(min_length=1, max_length=8)
     request_id: Uuid | None = None
+    expected_version: int = Field(default=0, ge=0, le=2**53)
 
     @model_validator(mode="after")
     def _mask_is_known(self) -> Self:
@@ -91,6 +103,21 @@ class SessionKey(Input):
     def _is_named(self) -> Self:
         if self.session_id is None and not self.sip_call_id:
             raise wrong("session_id or sip_call_id is required", "key")
+        return self
+
+
+class InterruptedQuestion(Input):
+    """FindInterrupted: by one of two names."""
+
+    caller_phone: Phone = ""
+    sip_call_id: CallId = ""
+    session_id: Uuid | None = None
+    within: Annotated[timedelta, AfterValidator(_recent)] = WITHIN
+
+    @model_validator(mode="after")
+    def _has_one_name(self) -> Self:
+        if bool(self.caller_phone) is bool(self.sip_call_id):
+            raise wrong("one of caller_phone and sip_call_id is required", "caller_phone")
         return self
 
 

@@ -4,14 +4,13 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from callfleet_agent.services.inputs.contexts import Intent
+from callfleet_agent.services.inputs.contexts import GivenContext, Intent
 from callfleet_agent.services.inputs.kinds import (
     CallId,
     Input,
     Language,
     Name,
     Phone,
-    Structure,
     Text,
     Uuid,
     one_of,
@@ -110,9 +109,16 @@ class Question(Input):
 
     text: Text = Field(repr=False)
     session_id: Uuid
-    context: Structure | None = None
+    context: GivenContext | None = Field(default=None, repr=False)
     intent: Intent = ""
     language: Language = ""
+
+    @model_validator(mode="after")
+    def _is_about_one_session(self) -> Self:
+        context = self.context
+        if context is not None and context.session_id not in {None, self.session_id}:
+            raise wrong("is another session", "context.session_id")
+        return self
 
 
 class Sentence(Input):

@@ -16,11 +16,12 @@ class Address:
 
     def below(self, name: str) -> str | None:
         """Where a file of the source lies in the model: the rest after the path; None when it is
-        no part of it. A path that names one file keeps the file's own name.
+        no part of it. A path that names one file keeps the file's own name, as does what describes
+        that file (`.json` behind its name, which a voice of Piper is nothing without).
         """
         if not self.path:
             return name
-        if name == self.path:
+        if name in (self.path, f"{self.path}.json"):
             return name.rpartition("/")[2]
         prefix = f"{self.path}/"
         return name[len(prefix) :] if name.startswith(prefix) else None

@@ -5,7 +5,7 @@ from typing import Literal
 from callfleet_agent.services.errors import ServicesError
 
 Reason = Literal[
-    "NotFound", "NoAccess", "NoRoom", "Checksum", "Unreachable", "Unsupported", "Invalid"
+    "NotFound", "NoAccess", "NoRoom", "Checksum", "Unfit", "Unreachable", "Unsupported", "Invalid"
 ]
 
 

@@ -14,6 +14,7 @@ import aiohttp
 
 from callfleet_agent.services.models.checksum import MARKER, digest
 from callfleet_agent.services.models.errors import ModelError, of_status
+from callfleet_agent.services.models.fitting import fit
 from callfleet_agent.services.models.sources import RemoteFile, Source
 
 _BLOCK = 256 * 1024
@@ -34,11 +35,17 @@ class Progress:
 
 @dataclass(frozen=True)
 class Fetch:
-    """Brings what `source` has into `folder`, whose parent is on the cache's volume."""
+    """Brings what `source` has into `folder`, whose parent is on the cache's volume.
+
+    `engine` opens it, or `file` in it; a model that does not fit stays, not to be brought again
+    each time that somebody tries.
+    """
 
     source: Source
     folder: Path
     checksum: str | None = None
+    engine: str | None = None
+    file: str = ""
     progress: Progress = field(default_factory=Progress)
     pause_s: float = 1.0
     free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free
@@ -50,9 +57,10 @@ class Fetch:
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             async with self._alone():
-                if self._there():
-                    return
-                await self._bring(session)
+                if not self._there():
+                    await self._bring(session)
+            if self.engine is not None:
+                fit(self.folder / self.file, self.engine)
         except OSError as error:
             raise _of_system(error) from error
 
@@ -133,8 +141,10 @@ class Fetch:
             yield
 
 
-def verify(path: Path, checksum: str | None) -> None:
-    """Raises ModelError when nothing is at the path, or something else than wanted."""
+def verify(path: Path, checksum: str | None, engine: str | None = None) -> None:
+    """Raises ModelError when nothing is at the path, something else than wanted, or nothing that
+    the engine opens.
+    """
     try:
         if not path.exists():
             raise ModelError("NotFound", f"there is nothing at {path.name} in the volume")
@@ -142,6 +152,8 @@ def verify(path: Path, checksum: str | None) -> None:
             raise ModelError("NotFound", f"folder {path.name} of the volume is empty")
         if checksum is not None and digest(path) != checksum:
             raise ModelError("Checksum", f"the model has {digest(path)}, wanted is {checksum}")
+        if engine is not None:
+            fit(path, engine)
     except OSError as error:
         raise _of_system(error) from error
 

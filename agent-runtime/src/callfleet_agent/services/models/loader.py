@@ -1,6 +1,7 @@
 """`callfleet model fetch`: one fetch, its progress on a port while it lasts."""
 
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
@@ -15,12 +16,20 @@ from callfleet_agent.services.models.sources import Credentials, source
 _LIMITS = aiohttp.ClientTimeout(total=None, sock_connect=15, sock_read=60)
 
 
-async def load(
-    uri: str, folder: Path, checksum: str | None, credentials: Path | None, http: str | None
-) -> None:
+@dataclass(frozen=True)
+class Wanted:
+    """A model: where it comes from, what it must be, and what opens it (`file` in it)."""
+
+    uri: str
+    checksum: str | None = None
+    engine: str | None = None
+    file: str = ""
+
+
+async def load(wanted: Wanted, folder: Path, credentials: Path | None, http: str | None) -> None:
     """Raises ModelError, and ServicesError for an address that cannot be used."""
-    found = source(parse(uri), Credentials.read(credentials))
-    fetch = Fetch(found, folder, checksum)
+    found = source(parse(wanted.uri), Credentials.read(credentials))
+    fetch = Fetch(found, folder, wanted.checksum, wanted.engine, wanted.file)
     async with AsyncExitStack() as stack:
         if http is not None:
             host, _, port = http.rpartition(":")

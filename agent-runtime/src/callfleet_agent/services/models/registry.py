@@ -4,13 +4,16 @@ github.com/opencontainers/distribution-spec, "Pulling manifests" and "Pulling bl
 distribution.github.io, "Token Authentication Specification".
 """
 
+import base64
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from platform import machine
 from typing import Any
 
 import aiohttp
 
+from callfleet_agent.services.models import pull_secret
 from callfleet_agent.services.models.address import Address
 from callfleet_agent.services.models.errors import ModelError, of_status
 from callfleet_agent.services.models.sources import Credentials, RemoteFile
@@ -22,6 +25,7 @@ _MANIFESTS = (
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
 _FIELD = re.compile(r'(\w+)="([^"]*)"')
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _TITLE = "org.opencontainers.image.title"
 
 
@@ -41,7 +45,7 @@ class Registry:
             session, root, self.address.revision or tag or "latest", headers
         )
         if "manifests" in manifest:
-            digest = str(manifest["manifests"][0]["digest"])
+            digest = str(_of_this_machine(manifest["manifests"])["digest"])
             manifest = await self._manifest(session, root, digest, headers)
         return [self._layer(root, layer, headers) for layer in manifest.get("layers") or ()]
 
@@ -71,13 +75,19 @@ class Registry:
     async def _authorized(
         self, session: aiohttp.ClientSession, root: str, repository: str
     ) -> dict[str, str]:
-        """The header that the registry wants to see: none, or a token from where it says."""
+        """The header that the registry wants to see: none, a password, or a token from where it
+        says.
+        """
         if self.credentials.bearer:
             return self.credentials.bearer
         async with session.get(f"{root}/tags/list") as response:
             challenge = response.headers.get("WWW-Authenticate", "")
-            if response.status != 401 or not challenge.lower().startswith("bearer "):
+            if response.status != 401:
                 return {}
+        login = self._login(repository)
+        kind = challenge.lower().partition(" ")[0]
+        if kind != "bearer":
+            return login if kind == "basic" else {}
         fields = dict(_FIELD.findall(challenge))
         if "realm" not in fields:
             return {}
@@ -85,10 +95,32 @@ class Registry:
             "service": fields.get("service", ""),
             "scope": fields.get("scope") or f"repository:{repository}:pull",
         }
-        user = self.credentials.get("username")
-        login = aiohttp.BasicAuth(user, self.credentials.get("password")) if user else None
-        async with session.get(fields["realm"], params=query, auth=login) as response:
+        async with session.get(fields["realm"], params=query, headers=login) as response:
             if response.status != 200:
                 raise of_status(response.status, f"image {self.address.path}")
             told = await response.json(content_type=None)
         return {"Authorization": f"Bearer {told.get('token') or told.get('access_token') or ''}"}
+
+    def _login(self, repository: str) -> dict[str, str]:
+        """The header with user and password (RFC 7617), empty without them."""
+        told = self.credentials.get
+        found: tuple[str, str] | None = (told("username"), told("password"))
+        if not told("username"):
+            text = told(pull_secret.FILE)
+            found = pull_secret.login(text, self.address.host, repository) if text else None
+        if found is None:
+            return {}
+        return {"Authorization": f"Basic {base64.b64encode(':'.join(found).encode()).decode()}"}
+
+
+def _of_this_machine(manifests: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Of an index; what is for no machine at all, as attestations are, comes last."""
+    here = _ARCHITECTURES.get(machine(), machine())
+
+    def fit(manifest: dict[str, Any]) -> int:
+        architecture = (manifest.get("platform") or {}).get("architecture", "")
+        return 2 if architecture == here else 0 if architecture == "unknown" else 1
+
+    if not manifests:
+        raise ModelError("Unsupported", "the image's index is empty")
+    return max(manifests, key=fit)

@@ -5,26 +5,32 @@ import time
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor
 from typing import Any, Final
-from uuid import uuid4
 
-import grpc
-import grpc.aio
-
-from callfleet.v1 import asr_pb2, asr_pb2_grpc, common_pb2
-from callfleet_agent.audio import Pcm, Pcm8k, Pcm16k
+from callfleet.v1 import asr_pb2, common_pb2
+from callfleet_agent.audio import Pcm, Pcm16k
 from callfleet_agent.audio.g711 import Law, decode
 from callfleet_agent.audio.resample import SpeechResampler
-from callfleet_agent.audio.wav import RATES
+from callfleet_agent.services.errors import (
+    EngineFailedError,
+    InvalidRequestError,
+    NotFoundError,
+    Violation,
+    WrongStateError,
+)
+from callfleet_agent.services.inputs.speech import PCMA, PCMU, Chunk, ProviderChoice
+from callfleet_agent.services.sound import KINDS
 from callfleet_agent.services.speech.load import Load, Request
 from callfleet_agent.services.speech.ports import Hearing, Recogniser
+from callfleet_agent.services.voice_activity import applied
+from callfleet_agent.time_limit import at_most
 
-MOST_BYTES: Final = 1 << 20
 LONGEST_S: Final = 60.0
+IDLE_S: Final = 30.0
 _Kind = asr_pb2.RecognitionResult.Kind
-_LAWS = {common_pb2.AUDIO_FORMAT_PCMU: Law.PCMU, common_pb2.AUDIO_FORMAT_PCMA: Law.PCMA}
+_LAWS: Final = {PCMU: Law.PCMU, PCMA: Law.PCMA}
 
 
-class AsrService(asr_pb2_grpc.ASRServiceServicer):
+class AsrService:
     """Streams partial results while somebody speaks, and a final one after."""
 
     def __init__(self, engine: str, recogniser: Recogniser, load: Load, executor: Executor) -> None:
@@ -34,14 +40,13 @@ class AsrService(asr_pb2_grpc.ASRServiceServicer):
         self._executor = executor
 
     async def RecognizeSpeech(  # noqa: N802
-        self, request_iterator: AsyncIterator[common_pb2.AudioChunk], context: Any
+        self, chunks: AsyncIterator[Chunk], _: Any
     ) -> AsyncIterator[asr_pb2.RecognitionResult]:
-        await context.send_initial_metadata(())
+        """One utterance."""
         async with self._load.request() as request:
             stream = _Stream(self, self._recogniser.begin(), request)
-            async for chunk in request_iterator:
-                if (wrong := stream.take(chunk)) is not None:
-                    await context.abort(grpc.StatusCode.INVALID_ARGUMENT, wrong)
+            async for chunk in _in_time(chunks):
+                stream.take(chunk)
                 partial = await stream.partial()
                 if partial is not None:
                     yield partial
@@ -50,15 +55,14 @@ class AsrService(asr_pb2_grpc.ASRServiceServicer):
             yield await stream.final()
 
     async def SelectProvider(  # noqa: N802
-        self, request: common_pb2.ProviderSelectionRequest, context: Any
+        self, given: ProviderChoice, _: Any
     ) -> common_pb2.ConfigurationResponse:
-        if request.stage != common_pb2.PROVIDER_STAGE_ASR:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "stage: this server does asr")
-        if request.provider != self._engine:
-            await context.abort(grpc.StatusCode.NOT_FOUND, "provider: this server has one engine")
-        return common_pb2.ConfigurationResponse(
-            applied=True, correlation_id=request.correlation_id or str(uuid4())
-        )
+        """Whether it is the one that is here."""
+        if given.stage != "asr":
+            raise InvalidRequestError(Violation("stage", "is not the stage of this service"))
+        if self._engine not in {given.provider, *given.fallbacks}:
+            raise NotFoundError("PROVIDER_NOT_FOUND", "this server has one engine")
+        return applied(f"{self._engine} is chosen")
 
     def result(self, kind: Any, text: str, confidence: float, at_s: float) -> Any:
         """A message."""
@@ -74,7 +78,10 @@ class AsrService(asr_pb2_grpc.ASRServiceServicer):
     async def compute(self, work: Any, *arguments: Any) -> Any:
         """In a thread."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, work, *arguments)
+        try:
+            return await loop.run_in_executor(self._executor, work, *arguments)
+        except RuntimeError as error:
+            raise EngineFailedError(self._engine) from error
 
 
 class _Stream:
@@ -83,32 +90,34 @@ class _Stream:
         self._hearing = hearing
         self._request = request
         self._resampler: SpeechResampler[Pcm16k] | None = None
-        self._kind: type[Pcm] | None = None
+        self._agreed: tuple[str, int] | None = None
         self._ready = Pcm16k(b"")
         self._heard_s = 0.0
         self._spent_s = 0.0
-        self._number = 0
+        self._next = 0
 
-    def take(self, chunk: common_pb2.AudioChunk) -> str | None:
-        """Takes a chunk; what is wrong with it, or None."""
-        if len(chunk.audio_data) > MOST_BYTES:
-            return "audio_data: at most 1 MiB in a chunk"
-        if chunk.sequence_number != self._number:
-            return "sequence_number: a chunk is missing"
+    def take(self, chunk: Chunk) -> None:
+        """Takes a chunk. Raises InvalidRequestError for one that does not continue the stream."""
+        self._check(chunk)
         sound = _sound(chunk)
-        if isinstance(sound, str):
-            return sound
-        if self._kind not in {None, type(sound)}:
-            return "sample_rate: it changed within the stream"
-        self._number += 1
         self._heard_s += sound.seconds
         if self._heard_s > LONGEST_S:
-            return f"audio_data: an utterance has at most {LONGEST_S:.0f} s"
+            raise _wrong("audio_data", f"makes the utterance longer than {LONGEST_S:.0f} s")
         if self._resampler is None:
-            self._kind = type(sound)
             self._resampler = SpeechResampler(sound.rate, Pcm16k)
         self._ready = self._ready + self._resampler.process(sound)
-        return None
+
+    def _check(self, chunk: Chunk) -> None:
+        terms = (chunk.format, chunk.sample_rate)
+        if self._agreed is None:
+            self._agreed = terms
+        if chunk.format != self._agreed[0]:
+            raise _wrong("format", "changes within the stream")
+        if chunk.sample_rate != self._agreed[1]:
+            raise _wrong("sample_rate", "changes within the stream")
+        if chunk.sequence_number not in {0, self._next}:  # a client need not count
+            raise _wrong("sequence_number", "leaves a gap")
+        self._next += 1
 
     async def partial(self) -> Any | None:
         sound, self._ready = self._ready, Pcm16k(b"")
@@ -135,17 +144,26 @@ class _Stream:
             self._spent_s += time.monotonic() - began
 
 
-def _sound(chunk: common_pb2.AudioChunk) -> Pcm | str:
-    """The sound of a chunk, or what is wrong with it."""
-    if (law := _LAWS.get(chunk.format)) is not None:
-        if chunk.sample_rate != Pcm8k.rate:
-            return "sample_rate: G.711 has 8000"
+async def _in_time(chunks: AsyncIterator[Chunk]) -> AsyncIterator[Chunk]:
+    """Somebody who sends nothing and goes on must not hold a place for ever."""
+    coming = aiter(chunks)
+    while True:
+        try:
+            async with at_most(IDLE_S):
+                chunk = await anext(coming)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise WrongStateError("STREAM_IDLE", f"no audio came for {IDLE_S:.0f} s") from None
+        yield chunk
+
+
+def _sound(chunk: Chunk) -> Pcm:
+    law = _LAWS.get(chunk.format)
+    if law is not None:
         return decode(chunk.audio_data, law)
-    if chunk.format != common_pb2.AUDIO_FORMAT_PCM_S16LE:
-        return "format: it is not set"
-    kind = RATES.get(chunk.sample_rate)
-    if kind is None:
-        return "sample_rate: 8000, 16000, 22050, 24000 or 48000"
-    if len(chunk.audio_data) & 1:
-        return "audio_data: half a sample"
-    return kind(chunk.audio_data)
+    return KINDS[chunk.sample_rate](chunk.audio_data)
+
+
+def _wrong(field: str, description: str) -> InvalidRequestError:
+    return InvalidRequestError(Violation(field, description))

@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from prometheus_client import CollectorRegistry, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from callfleet_agent.services.errors import OverloadedError
 
 _SECONDS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
 _FACTORS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 3.0)
@@ -33,7 +35,8 @@ class Request:
 
 
 class Load:
-    """At most `at_once` requests run; others wait."""
+    """At most `at_once` requests run; others wait, eight times as many at most: who comes then
+    would be answered too late to be of use. Also the edge's watcher."""
 
     def __init__(self, at_once: int) -> None:
         self.registry = CollectorRegistry()
@@ -51,15 +54,37 @@ class Load:
             "callfleet_engine_real_time_factor", "Time of computing for a second of sound.",
             buckets=_FACTORS, registry=self.registry,
         )  # fmt: skip
+        self._over = Counter(
+            "callfleet_engine_requests", "Requests that are over, by their gRPC status.",
+            ["rpc", "status"], registry=self.registry,
+        )  # fmt: skip
+        self._refused = Counter(
+            "callfleet_engine_identity_refused", "Clients that were not let in.", ["code"],
+            registry=self.registry,
+        )  # fmt: skip
         self._turn = asyncio.Semaphore(at_once)
+        self._room = 8 * at_once
+        self._queued = 0
+
+    def request_over(self, rpc: str, status: str, seconds: float) -> None:  # noqa: ARG002
+        """A request has ended."""
+        self._over.labels(rpc, status).inc()
+
+    def identity_refused(self, code: str) -> None:
+        """A client was not let in."""
+        self._refused.labels(code).inc()
 
     @asynccontextmanager
     async def request(self) -> AsyncIterator[Request]:
-        """A request; waits for its turn."""
+        """A request; waits for its turn. Raises OverloadedError when too many wait."""
+        if self._queued >= self._room:
+            raise OverloadedError
+        self._queued += 1
         self._waiting.inc()
         try:
             await self._turn.acquire()
         finally:
+            self._queued -= 1
             self._waiting.dec()
         self._running.inc()
         try:

@@ -37,12 +37,22 @@ class Recogniser(Protocol):
 
     @property
     def language(self) -> str: ...
+    @property
+    def version(self) -> str:
+        """The engine's, for people."""
+        ...
+
     def begin(self) -> Hearing: ...
     def close(self) -> None: ...
 
 
 class Voice(Protocol):
     """An engine with its voice loaded."""
+
+    @property
+    def version(self) -> str:
+        """The engine's, for people."""
+        ...
 
     def speak(self, text: str, speed: float) -> Iterator[Pcm]:
         """Sound at the voice's own rate, as it is made."""

@@ -1,6 +1,7 @@
 """Vosk (Kaldi): it streams by itself, on a CPU."""
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ class VoskRecogniser:
             raise EngineMissingError(f"{model} holds no Vosk model: it has no folder am")
         vosk.SetLogLevel(-1)  # its texts may hold what was said
         self.language = language
+        self.version = f"vosk {version('vosk')}"
         self._vosk: Any = vosk
         try:
             self._model: Any = vosk.Model(str(model))

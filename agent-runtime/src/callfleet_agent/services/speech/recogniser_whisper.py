@@ -4,8 +4,12 @@ Whisper has no streaming of its own: what was said so far is decoded again whene
 of it has come. The final result is decoded with a wider beam.
 """
 
+import logging
 import math
+import sys
+from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 import numpy as np
@@ -23,6 +27,9 @@ class WhisperRecogniser:
     """A model, shared by all streams."""
 
     def __init__(self, model: Path, device: str, compute_type: str, language: str, at_once: int):
+        # It reads files with PyAV, and is given samples here: what PyAV brings (FFmpeg with x264
+        # and x265, which are under the GPL) is not wanted in this process.
+        sys.modules.setdefault("av", ModuleType("av"))
         try:
             from faster_whisper import WhisperModel
         except ImportError:
@@ -33,7 +40,9 @@ class WhisperRecogniser:
             raise EngineMissingError(f"{model} holds no CTranslate2 model: model.bin is missing")
         if not (model / "tokenizer.json").is_file():  # it would be downloaded
             raise EngineMissingError(f"{model} holds no tokenizer.json: copy it from the model")
+        logging.getLogger("faster_whisper").setLevel(logging.WARNING)  # a line for each decoding
         self.language = language
+        self.version = f"faster-whisper {version('faster-whisper')}"
         try:
             self._model: Any = WhisperModel(
                 str(model), device=device, compute_type=compute_type, num_workers=at_once,

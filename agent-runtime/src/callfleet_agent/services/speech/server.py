@@ -5,34 +5,44 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final
+from pathlib import Path
+from typing import Any
 
-import grpc.aio
-from grpc_health.v1 import health_pb2_grpc
-from grpc_health.v1.health import aio as health  # type: ignore[attr-defined]
+from aiohttp import web
 
 from callfleet.v1 import asr_pb2_grpc, tts_pb2_grpc
-from callfleet_agent.audio import Pcm16k
+from callfleet_agent.identity import TlsFiles
+from callfleet_agent.services import recognition, synthesis
+from callfleet_agent.services.edge import Edge
 from callfleet_agent.services.errors import ServicesError
 from callfleet_agent.services.http import health_app, serve_http
+from callfleet_agent.services.ownership import own_namespace
+from callfleet_agent.services.policy import pool_policy
+from callfleet_agent.services.server import Part, ServiceServer
 from callfleet_agent.services.speech.asr_service import AsrService
 from callfleet_agent.services.speech.load import Load
 from callfleet_agent.services.speech.tts_service import TtsService
+from callfleet_agent.services.speech.warm_up import Figures, warm_up
+from callfleet_agent.services.tls import server_credentials
 
-DRAIN_LIMIT_S: Final = 30.0
-WARM_UP: Final = "One moment, please."
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """Addresses as host and port; `at_once` requests run at most."""
+    """Addresses as host and port; `at_once` requests run at most. With `tls`, the folder of an
+    identity, `listen` is mutual TLS, and `plain` is one in the clear beside it; without, `listen`
+    is in the clear. At the end running requests have `drain_s` seconds.
+    """
 
     engine: str
     listen: tuple[str, int] = ("0.0.0.0", 9090)  # noqa: S104
     http: tuple[str, int] = ("0.0.0.0", 8080)  # noqa: S104
     at_once: int = 4
     voice: str = ""
+    tls: Path | None = None
+    plain: tuple[str, int] | None = None
+    drain_s: float = 30.0
 
 
 class SpeechServer:
@@ -42,64 +52,83 @@ class SpeechServer:
         self._settings = settings
         self._make = make
         self._not_ready: str | None = "the model is being loaded"
+        self._figures: Figures | None = None
         self._load = Load(settings.at_once)
         self._threads = ThreadPoolExecutor(settings.at_once, "engine")
         self.port = 0
 
     async def run(self, stop: asyncio.Event, ready: Callable[[], None] = lambda: None) -> None:
-        """Until `stop`, and then until running requests have ended.
+        """Until `stop`, and then until running requests have ended, or their time for that is over.
 
-        Raises ServicesError when the engine does not load or an address cannot be used.
+        Raises ServicesError when the engine does not load or an address cannot be used, and
+        TlsFilesError when the identity cannot be.
         """
         app = health_app(self._load.registry, lambda: None, lambda: self._not_ready)
+        app.router.add_get("/figures", self._tell_figures)
         runner = await serve_http(app, *self._settings.http)
-        server, engine = grpc.aio.server(), None
+        server: ServiceServer | None = None
+        engine = None
         try:
-            engine = await asyncio.get_running_loop().run_in_executor(self._threads, self._make)
-            await asyncio.get_running_loop().run_in_executor(self._threads, _warm, engine)
-            status = self._add(server, engine)
-            host, port = self._settings.listen
-            try:
-                self.port = server.add_insecure_port(f"{host}:{port}")
-            except RuntimeError:
-                raise ServicesError(f"cannot listen for gRPC on {host}:{port}") from None
-            await server.start()
+            loop = asyncio.get_running_loop()
+            engine = await loop.run_in_executor(self._threads, self._make)
+            self._figures = await loop.run_in_executor(self._threads, warm_up, engine)
+            server = self._server(engine)
+            self.port = await server.start(*self._settings.listen, plain=self._settings.plain)
             self._not_ready = None
             _log.info("the engine is ready", extra={"engine": self._settings.engine})
             ready()
             await stop.wait()
             self._not_ready = "draining"
-            await status.enter_graceful_shutdown()
         finally:
-            await server.stop(DRAIN_LIMIT_S)
+            if server is not None:
+                await server.close(self._settings.drain_s)
             if engine is not None:
                 engine.close()
             self._threads.shutdown(wait=False, cancel_futures=True)
             await runner.cleanup()
 
-    def _add(self, server: grpc.aio.Server, engine: Any) -> health.HealthServicer:
+    async def _tell_figures(self, _: web.Request) -> web.Response:
+        if self._figures is None:
+            return web.Response(status=503, text="not measured yet\n")
+        return web.json_response(self._figures.as_json())
+
+    def _server(self, engine: Any) -> ServiceServer:
+        folder = self._settings.tls
+        files = TlsFiles.in_folder(folder) if folder is not None else None
+        part = self._part(engine)
+        edge = Edge(
+            rules=pool_policy(_home(files) if files is not None else ""),
+            readers=part.readers,
+            verifier=None,
+            buckets=None,
+            watcher=self._load,
+            plain=files is None or self._settings.plain is not None,
+        )
+        return ServiceServer([part], edge, server_credentials(files) if files else None)
+
+    def _part(self, engine: Any) -> Part:
         settings = self._settings
         if hasattr(engine, "begin"):
-            asr = AsrService(settings.engine, engine, self._load, self._threads)
-            asr_pb2_grpc.add_ASRServiceServicer_to_server(asr, server)  # type: ignore[no-untyped-call]
-        else:
-            tts = TtsService(settings.voice, engine, self._load, self._threads)
-            tts_pb2_grpc.add_TTSServiceServicer_to_server(tts, server)  # type: ignore[no-untyped-call]
-        status = health.HealthServicer()
-        health_pb2_grpc.add_HealthServicer_to_server(status, server)
-        return status
+            return Part(
+                recognition.NAME,
+                asr_pb2_grpc.add_ASRServiceServicer_to_server,
+                AsrService(settings.engine, engine, self._load, self._threads),
+                recognition.READERS,
+            )
+        return Part(
+            synthesis.NAME,
+            tts_pb2_grpc.add_TTSServiceServicer_to_server,
+            TtsService(settings.voice, engine, self._load, self._threads),
+            synthesis.READERS,
+        )
 
 
-def _warm(engine: Any) -> None:
-    """A real inference: an engine that cannot do it never becomes ready."""
-    try:
-        if not hasattr(engine, "begin"):
-            if not sum(len(piece) for piece in engine.speak(WARM_UP, 1.0)):
-                raise ServicesError("the voice gives no sound")
-            return
-        hearing = engine.begin()
-        hearing.partial(Pcm16k.silence(Pcm16k.rate))
-        hearing.final()
-    except RuntimeError as error:
-        engine.close()
-        raise ServicesError(f"the engine does not work: {error}") from error
+def _home(files: TlsFiles) -> str:
+    """The namespace whose agents are let in. Without one, those of every namespace would be."""
+    home = own_namespace(files)
+    if not home:
+        raise ServicesError(
+            f"{files.certificate} names no namespace: a URI like "
+            "spiffe://callfleet.io/ns/NAMESPACE/providerpool/NAME is needed"
+        )
+    return home

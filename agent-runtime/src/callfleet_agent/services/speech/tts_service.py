@@ -2,28 +2,33 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from concurrent.futures import Executor
+from contextlib import aclosing
 from typing import Any, Final
-from uuid import uuid4
 
-import grpc
-import grpc.aio
-
-from callfleet.v1 import common_pb2, tts_pb2, tts_pb2_grpc
+from callfleet.v1 import common_pb2
 from callfleet_agent.audio import Pcm, Pcm8k
 from callfleet_agent.audio.g711 import Law, encode
 from callfleet_agent.audio.resample import SpeechResampler
-from callfleet_agent.audio.wav import RATES
+from callfleet_agent.services.errors import (
+    EngineFailedError,
+    InvalidRequestError,
+    NotFoundError,
+    Violation,
+)
+from callfleet_agent.services.inputs.speech import PCMA, PCMU, Sentence, VoiceChoice
+from callfleet_agent.services.sound import KINDS
 from callfleet_agent.services.speech.load import Load
 from callfleet_agent.services.speech.ports import Voice
+from callfleet_agent.services.synthesis import FORMATS
+from callfleet_agent.services.voice_activity import applied
 
-MOST_TEXT: Final = 8192
 CHUNK_S: Final = 0.2
-_LAWS = {common_pb2.AUDIO_FORMAT_PCMU: Law.PCMU, common_pb2.AUDIO_FORMAT_PCMA: Law.PCMA}
+_LAWS: Final = {PCMU: Law.PCMU, PCMA: Law.PCMA}
 
 
-class TtsService(tts_pb2_grpc.TTSServiceServicer):
+class TtsService:
     """Streams the audio as it is made."""
 
     def __init__(self, name: str, voice: Voice, load: Load, executor: Executor) -> None:
@@ -33,42 +38,41 @@ class TtsService(tts_pb2_grpc.TTSServiceServicer):
         self._executor = executor
 
     async def SynthesizeText(  # noqa: N802
-        self, request: tts_pb2.TextSynthesisRequest, context: Any
+        self, given: Sentence, _: Any
     ) -> AsyncIterator[common_pb2.AudioChunk]:
-        await context.send_initial_metadata(())
-        if (wrong := _wrong(request)) is not None:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, wrong)
-        correlation = request.correlation_id or str(uuid4())
-        rate = RATES[request.sample_rate]
+        """Audio as it is made, and an empty chunk at its end."""
+        if not given.text.strip():
+            raise InvalidRequestError(Violation("text", "must not be empty"))
+        rate = KINDS[given.sample_rate]
         async with self._load.request() as clock:
             sent = 0
-            try:
-                async for sound in self._sound(request.text, request.speed or 1.0, rate):
+            async with aclosing(self._sound(given.text, given.speed, rate)) as sounds:
+                async for sound in sounds:
                     clock.first_result()
-                    yield _chunk(request, sound, sent, correlation)
+                    yield _chunk(given, sound, sent)
                     sent += 1
-            except RuntimeError:
-                await context.abort(grpc.StatusCode.INTERNAL, "the engine did not speak")
-            end = _chunk(request, rate(b""), sent, correlation)
+            end = _chunk(given, rate(b""), sent)
             end.end_of_utterance = True
             yield end
 
     async def SelectVoice(  # noqa: N802
-        self, request: tts_pb2.VoiceSelectionRequest, context: Any
+        self, given: VoiceChoice, _: Any
     ) -> common_pb2.ConfigurationResponse:
-        if request.voice not in {"", self._name}:
-            await context.abort(grpc.StatusCode.NOT_FOUND, "voice: this server has one voice")
-        return common_pb2.ConfigurationResponse(
-            applied=True, correlation_id=request.correlation_id or str(uuid4())
-        )
+        """Whether it is the one that is here."""
+        if given.voice != self._name:
+            raise NotFoundError("VOICE_NOT_FOUND", "this server has one voice")
+        return applied("the voice is chosen")
 
-    async def _sound(self, text: str, speed: float, rate: type[Pcm]) -> AsyncIterator[Pcm]:
+    async def _sound(self, text: str, speed: float, rate: type[Pcm]) -> AsyncGenerator[Pcm, None]:
         loop = asyncio.get_running_loop()
         pieces = iter(self._voice.speak(text, speed))
         resampler: SpeechResampler[Any] | None = None
         while True:
             began = time.monotonic()
-            piece = await loop.run_in_executor(self._executor, _next, pieces)
+            try:
+                piece = await loop.run_in_executor(self._executor, _next, pieces)
+            except RuntimeError as error:
+                raise EngineFailedError("the engine did not speak") from error
             if piece is None:
                 break
             spent_s = time.monotonic() - began
@@ -82,20 +86,6 @@ class TtsService(tts_pb2_grpc.TTSServiceServicer):
                 yield sound
 
 
-def _wrong(request: tts_pb2.TextSynthesisRequest) -> str | None:
-    if not request.text.strip() or len(request.text.encode()) > MOST_TEXT:
-        return "text: 1 byte to 8 KiB"
-    if request.format == common_pb2.AUDIO_FORMAT_UNSPECIFIED:
-        return "format: it is not set"
-    if request.sample_rate not in RATES:
-        return "sample_rate: 8000, 16000, 22050, 24000 or 48000"
-    if request.format in _LAWS and request.sample_rate != Pcm8k.rate:
-        return "sample_rate: G.711 has 8000"
-    if request.speed and not 0.5 <= request.speed <= 2:
-        return "speed: 0.5 to 2"
-    return None
-
-
 def _next(pieces: Iterator[Pcm]) -> Pcm | None:
     return next(pieces, None)
 
@@ -106,16 +96,12 @@ def _cut(sound: Pcm) -> Iterator[Pcm]:
         yield sound.slice(start, start + step)
 
 
-def _chunk(
-    request: tts_pb2.TextSynthesisRequest, sound: Pcm, number: int, correlation: str
-) -> common_pb2.AudioChunk:
-    law = _LAWS.get(request.format)
-    data = encode(Pcm8k(sound.data), law) if law is not None else sound.data
+def _chunk(given: Sentence, sound: Pcm, number: int) -> common_pb2.AudioChunk:
+    law = _LAWS.get(given.format)
     return common_pb2.AudioChunk(
-        audio_data=data,
+        audio_data=encode(Pcm8k(sound.data), law) if law is not None else sound.data,
         sample_rate=sound.rate,
-        format=request.format,
-        session_id=request.session_id,
+        format=FORMATS[given.format],
+        session_id=str(given.session_id),
         sequence_number=number,
-        correlation_id=correlation,
     )

@@ -1,7 +1,7 @@
 """Piper, as a program of its own: its HTTP server, on loopback.
 
 Piper is licensed under the GPL, so it is never imported: it runs as a process, with its own Python,
-and is talked to over HTTP. It ends with us.
+and is talked to over HTTP. It ends with us, however we end.
 """
 
 import contextlib
@@ -19,6 +19,7 @@ from typing import Final
 from callfleet_agent.audio import Pcm
 from callfleet_agent.audio.wav import WavError, read_wav
 from callfleet_agent.services.speech.ports import EngineMissingError
+from callfleet_agent.services.speech.tied import tied
 
 START_LIMIT_S: Final = 120.0
 SPEAK_LIMIT_S: Final = 30.0
@@ -34,8 +35,8 @@ class PiperVoice:
         self._url = f"http://127.0.0.1:{port}/synthesize"
         try:
             self._process = subprocess.Popen(
-                [python, "-m", "piper.http_server", "--host", "127.0.0.1", "--port", str(port),
-                 "--model", str(model)],
+                tied([python, "-m", "piper.http_server", "--host", "127.0.0.1",
+                      "--port", str(port), "--model", str(model)]),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,  # its texts hold what is said
@@ -45,6 +46,7 @@ class PiperVoice:
         except OSError as error:
             raise EngineMissingError(f"{python} cannot be run: {error.strerror}") from None
         self._wait(port)
+        self.version = _version(python)
 
     def speak(self, text: str, speed: float) -> Iterator[Pcm]:
         body = json.dumps({"text": text, "length_scale": 1.0 / speed}).encode()
@@ -77,6 +79,14 @@ class PiperVoice:
             time.sleep(0.05)
         self.close()
         raise EngineMissingError("piper did not start to listen")
+
+
+def _version(python: str) -> str:
+    """Of the program, by its own Python."""
+    asked = "from importlib.metadata import version; print('piper', version('piper-tts'))"
+    command = [python, "-c", asked]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    return done.stdout.strip()
 
 
 def _free_port() -> int:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from callfleet_operator.model import Engine
 
 from . import llamacpp, piper, vllm, vosk, whisper
+from .ours import PLAIN_WIRE
 from .server import Launch, Server, Wire
 
 SERVERS: dict[Engine, Callable[[Launch], Server]] = {
@@ -27,4 +28,4 @@ WIRES: dict[Engine, Wire] = {
     Engine.PIPER: piper.WIRE,
 }
 
-__all__ = ["SERVERS", "WIRES", "Launch", "Server", "Wire"]
+__all__ = ["PLAIN_WIRE", "SERVERS", "WIRES", "Launch", "Server", "Wire"]

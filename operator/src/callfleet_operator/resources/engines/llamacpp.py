@@ -1,7 +1,8 @@
 """llama.cpp: llama-server, its OpenAI-compatible server, on CPU or GPU.
 
 github.com/ggml-org/llama.cpp, tools/server/README.md: arguments; GET /health (503 while the model
-loads, 200 after); --metrics (Prometheus). The image's entry point is llama-server itself.
+loads, 200 after); --metrics (Prometheus); /slots tells of requests that run, so it is off. The
+image's entry point is llama-server itself.
 """
 
 from .server import Launch, Metrics, Server, Wire
@@ -9,6 +10,9 @@ from .server import Launch, Metrics, Server, Wire
 PORT = 8080
 WIRE = Wire("http", PORT, "/v1")
 ALL_LAYERS = 999
+# As variables, which releases that do not know them ignore, and spec.extraArgs wins over. Slots
+# share the model's context, since else each has a part of it; prompts are kept in 1 GiB, not 8.
+_ENVIRONMENT = {"HOME": "/cache", "LLAMA_ARG_CACHE_RAM": "1024", "LLAMA_ARG_KV_UNIFIED": "1"}
 
 
 def server(launch: Launch) -> Server:
@@ -28,8 +32,8 @@ def server(launch: Launch) -> Server:
         http_port=PORT,
         health="/health",
         metrics=Metrics("llamacpp:requests_processing", "llamacpp:requests_deferred"),
-        args=(*arguments, "--metrics", *launch.spec.extra_args),
-        environment={"HOME": "/cache"},
+        args=(*arguments, "--metrics", "--no-slots", "--no-webui", *launch.spec.extra_args),
+        environment=_ENVIRONMENT,
         folders=("/cache",),
         requests={"cpu": "2", "memory": "4Gi"},
     )

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 
 from .server import Launch, Metrics, Server, Wire
 
-GRPC_PORT, HTTP_PORT = 9090, 8080
+GRPC_PORT, PLAIN_PORT, HTTP_PORT = 9443, 9090, 8080
 MOST_AT_ONCE = 256
-WIRE = Wire("grpc", GRPC_PORT)
+WIRE, PLAIN_WIRE = Wire("grpcs", GRPC_PORT), Wire("grpc", PLAIN_PORT)
+TLS_DIR = "/etc/callfleet/tls"
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,16 @@ def server(role: Role, launch: Launch) -> Server:
         "--model": launch.model,
         **role.options,
         "--concurrency": str(min(MOST_AT_ONCE, launch.concurrency)),
+        "--drain-seconds": str(launch.spec.drain_seconds),
         "--listen": f"0.0.0.0:{GRPC_PORT}",
         "--http": f"0.0.0.0:{HTTP_PORT}",
+        "--tls": TLS_DIR,
     }
+    if launch.plaintext:
+        options["--plain-listen"] = f"0.0.0.0:{PLAIN_PORT}"
     return Server(
         wire=WIRE,
+        plain=PLAIN_WIRE if launch.plaintext else None,
         http_port=HTTP_PORT,
         health="/healthz",
         ready="/readyz",

@@ -11,7 +11,7 @@ from callfleet_operator.model import ProviderPoolSpec
 class Wire:
     """How clients reach an engine: `scheme://host:port/base`."""
 
-    scheme: Literal["http", "grpc"]
+    scheme: Literal["http", "grpc", "grpcs"]
     port: int
     base: str = ""
 
@@ -23,7 +23,8 @@ class Wire:
 class Launch:
     """One server to be started: `model` is the path that it opens, `name` the model's in requests.
 
-    `leader` is where the first of several nodes is reached, empty with one node.
+    `leader` is where the first of several nodes is reached, empty with one node. With `plaintext` a
+    server of ours answers in the clear too, for agents of former versions.
     """
 
     spec: ProviderPoolSpec
@@ -31,6 +32,7 @@ class Launch:
     name: str
     gpus: int = 0
     leader: str = ""
+    plaintext: bool = False
 
     @property
     def concurrency(self) -> int:
@@ -52,8 +54,9 @@ class Server:
     """What an engine asks for. Paths are of its HTTP port.
 
     `ready` answers 200 only after a real inference; empty when the engine has no such path, and a
-    probe of ours stands beside it. `folders` can be
-    written to, `shared_memory` is a quantity for /dev/shm, `load_s` how long it may take to load.
+    probe of ours stands beside it. `folders` can be written to, `shared_memory` is a quantity for
+    /dev/shm, `load_s` how long it may take to load. `plain` is the wire without TLS, where there is
+    one beside the other.
     """
 
     wire: Wire
@@ -66,5 +69,11 @@ class Server:
     folders: tuple[str, ...] = ()
     shared_memory: str = ""
     ready: str = ""
+    plain: Wire | None = None
     load_s: int = 600
     requests: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def secure(self) -> bool:
+        """Whether it proves who it is, and asks the same of others."""
+        return self.wire.scheme == "grpcs"

@@ -1,7 +1,12 @@
 """vLLM: its OpenAI-compatible server, for LLMs and for Whisper models.
 
 docs.vllm.ai: "vllm serve" (arguments), "Using Kubernetes" (/health on 8000, /dev/shm of 2 Gi),
-"Production Metrics", "Parallelism and Scaling" (--nnodes, --node-rank, --master-addr, --headless).
+"Production Metrics", "Parallelism and Scaling" (--nnodes, --node-rank, --master-addr, --headless),
+"Using Docker" (who is not of group 0 cannot write to the image's home: HOME is a folder of ours).
+
+Read again in November 2026, the release being 0.33.0, with the extras of that package. Whisper
+needs the extra `audio` (av, soundfile, scipy, soxr), which is not in vllm/vllm-openai for its
+licences: docs/pools.md has the image to make.
 """
 
 from .server import Launch, Metrics, Server, Wire

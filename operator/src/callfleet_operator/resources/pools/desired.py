@@ -8,7 +8,7 @@ from .facts import PoolFacts
 from .network import network_policy, peers, service, service_account
 from .pod import server_of
 from .scaling import autoscaler, pod_monitor
-from .store import cache_claim
+from .store import cache_claim, store
 from .workload import disruption_budget, workload
 
 
@@ -21,10 +21,10 @@ def desired_of_pool(pool: ProviderPool, facts: PoolFacts) -> list[Manifest]:
         return []
     server = server_of(pool, facts)
     optional = (
-        cache_claim(pool),
+        cache_claim(pool, store(pool, facts)),
         peers(pool) if pool.spec.nodes is not None else None,
         autoscaler(pool, server, facts),
-        pod_monitor(pool, facts),
+        pod_monitor(pool, server, facts),
     )
     manifests = [
         service_account(pool),

@@ -14,7 +14,8 @@ SCALED_OBJECTS = "scaledobjects.keda.sh"
 @dataclass(frozen=True)
 class PoolFacts:
     """`definitions` are the names of the definitions of others that the cluster has; `users` the
-    agents that name the pool.
+    agents that name the pool. `plaintext`: some of their pods know no TLS to pools yet;
+    `plain_pods`: some of the pool's own do not.
     """
 
     namespace: str
@@ -24,6 +25,8 @@ class PoolFacts:
     metrics_cidrs: tuple[str, ...] = ()
     definitions: frozenset[str] = frozenset()
     users: tuple[str, ...] = ()
+    plaintext: bool = False
+    plain_pods: bool = False
 
 
 def pool_facts(

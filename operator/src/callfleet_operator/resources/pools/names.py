@@ -5,7 +5,7 @@ from typing import Any
 from callfleet_operator.model import API_VERSION, ProviderPool
 
 POOL_LABEL = "callfleet.io/pool"
-PROBE_PORT, LOADER_PORT = 8081, 8082
+PROBE_PORT, LOADER_PORT, METRICS_PORT = 8081, 8082, 8083
 
 
 def object_name(pool: str) -> str:
@@ -21,6 +21,11 @@ def peers_name(pool: str) -> str:
 def cache_name(pool: str) -> str:
     """The volume with the model."""
     return f"{pool}-pool-model"
+
+
+def tls_name(pool: str) -> str:
+    """The Secret with the certificate of a pool's servers."""
+    return f"{pool}-pool-tls"
 
 
 def host(pool: ProviderPool) -> str:

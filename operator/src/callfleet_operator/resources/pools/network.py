@@ -4,21 +4,31 @@ from typing import Any
 
 from callfleet_operator.model import ProviderPool
 from callfleet_operator.resources import Manifest
-from callfleet_operator.resources.engines import Server
+from callfleet_operator.resources.engines import PLAIN_WIRE, Server
 from callfleet_operator.resources.engines.vllm import MASTER_PORT
 from callfleet_operator.resources.names import AGENT_LABEL
 
 from .facts import PoolFacts
-from .names import LOADER_PORT, PROBE_PORT, metadata, object_name, peers_name, selector_labels
+from .names import (
+    LOADER_PORT,
+    METRICS_PORT,
+    PROBE_PORT,
+    metadata,
+    object_name,
+    peers_name,
+    selector_labels,
+)
 
 
 def service(pool: ProviderPool, server: Server) -> Manifest:
     """One address for HTTP. For gRPC, whose connections stay, every pod's: clients balance."""
-    ports = [_port("grpc" if server.wire.scheme == "grpc" else "http", server.wire.port)]
+    ports = [_port("grpc" if server.secure else "http", server.wire.port)]
+    if server.plain is not None:
+        ports.append(_port("grpc-plain", server.plain.port))
     if server.http_port != server.wire.port:
         ports.append(_port("http", server.http_port))
     spec: dict[str, Any] = {"type": "ClusterIP", "selector": _selected(pool), "ports": ports}
-    if server.wire.scheme == "grpc":
+    if server.secure:
         spec["clusterIP"] = "None"
     return {
         "apiVersion": "v1",
@@ -54,8 +64,15 @@ def service_account(pool: ProviderPool) -> Manifest:
     }
 
 
+def metrics_port(server: Server) -> tuple[str, int]:
+    """Name and number of the port with metrics and no requests: the engine's own, or the probe's
+    beside it.
+    """
+    return ("http", server.http_port) if server.ready else ("metrics", METRICS_PORT)
+
+
 def network_policy(pool: ProviderPool, server: Server, facts: PoolFacts) -> Manifest:
-    """Requests from agents of the namespace; figures for the operator and for who reads metrics."""
+    """Requests from agents of the namespace, metrics for the cluster, figures for the operator."""
     agents = {"podSelector": {"matchExpressions": [{"key": AGENT_LABEL, "operator": "Exists"}]}}
     operator = {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": facts.namespace}}
@@ -64,13 +81,14 @@ def network_policy(pool: ProviderPool, server: Server, facts: PoolFacts) -> Mani
         {"namespaceSelector": {}},
         *({"ipBlock": {"cidr": cidr}} for cidr in facts.metrics_cidrs),
     ]
-    rules = [{"ports": [_tcp(server.wire.port)], "from": [agents, operator]}]
-    if server.http_port != server.wire.port:
-        rules.append({"ports": [_tcp(server.http_port)], "from": scrapers})
-    else:
-        # One port for requests and metrics: whoever may read metrics could ask as well.
-        rules[0]["from"] = [agents, operator, *scrapers[1:]]
-    rules.append({"ports": [_tcp(PROBE_PORT), _tcp(LOADER_PORT)], "from": [operator]})
+    asked = [_tcp(server.wire.port)]
+    if server.secure and (facts.plaintext or facts.plain_pods):
+        asked.append(_tcp(PLAIN_WIRE.port))
+    rules: list[dict[str, Any]] = [
+        {"ports": asked, "from": [agents, operator]},
+        {"ports": [_tcp(metrics_port(server)[1])], "from": scrapers},
+        {"ports": [_tcp(PROBE_PORT), _tcp(LOADER_PORT)], "from": [operator]},
+    ]
     if pool.spec.nodes is not None:
         rules.append({"from": [{"podSelector": {"matchLabels": selector_labels(pool)}}]})
     return {

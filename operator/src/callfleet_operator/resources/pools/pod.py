@@ -4,11 +4,20 @@ from typing import Any
 
 from callfleet_operator.model import ProviderPool
 from callfleet_operator.resources.engines import SERVERS, Launch, Server
-from callfleet_operator.resources.pod_template import USER_ID
+from callfleet_operator.resources.names import GRPCS, SPEAKS
+from callfleet_operator.resources.pod_template import TLS_DIR, USER_ID
 from callfleet_operator.resources.quantities import canonical_quantity, canonical_resources
 
 from .facts import Hardware, PoolFacts, hardware
-from .names import PROBE_PORT, object_name, peers_name, selector_labels, served_name
+from .names import (
+    METRICS_PORT,
+    PROBE_PORT,
+    object_name,
+    peers_name,
+    selector_labels,
+    served_name,
+    tls_name,
+)
 from .names import labels as pool_labels
 from .store import MOUNT, Store, credentials_volume, loader, store
 
@@ -31,6 +40,7 @@ def server_of(pool: ProviderPool, facts: PoolFacts) -> Server:
             name=served_name(pool),
             gpus=hardware(spec, facts.pools).gpus,
             leader=leader(pool),
+            plaintext=facts.plaintext,
         )
     )
 
@@ -75,7 +85,10 @@ def pod_template(pool: ProviderPool, facts: PoolFacts) -> dict[str, Any]:
         "volumes": _volumes(pool, server, place),
         "topologySpreadConstraints": [_spread(pool)],
     }
-    return {"metadata": {"labels": pool_labels(pool)}, "spec": pod | _placement(pool, wares)}
+    metadata: dict[str, Any] = {"labels": pool_labels(pool)}
+    if server.secure:
+        metadata["annotations"] = {SPEAKS: GRPCS}
+    return {"metadata": metadata, "spec": pod | _placement(pool, wares)}
 
 
 def _engine(
@@ -113,13 +126,16 @@ def _engine(
 
 
 def _probe(pool: ProviderPool, facts: PoolFacts, server: Server) -> dict[str, Any]:
-    """Asks the engine a real question before the pod is ready, measures, and waits at the end."""
+    """Asks the engine a real question before the pod is ready, measures, waits at the end; and has
+    the engine's metrics on a port with nothing else.
+    """
     options = {
         "--engine": str(pool.spec.engine),
         "--stage": str(pool.spec.capability),
         "--url": server.wire.url("127.0.0.1"),
         "--model": served_name(pool),
         "--http": f"0.0.0.0:{PROBE_PORT}",
+        "--metrics": f"0.0.0.0:{METRICS_PORT}",
         "--drain-seconds": str(pool.spec.drain_seconds),
         "--running-metric": server.metrics.running,
     }
@@ -129,7 +145,10 @@ def _probe(pool: ProviderPool, facts: PoolFacts, server: Server) -> dict[str, An
         "imagePullPolicy": facts.agent_image_pull_policy,
         "command": ["callfleet", "serve", "engine-probe"],
         "args": [part for pair in options.items() for part in pair],
-        "ports": [{"name": "probe", "containerPort": PROBE_PORT, "protocol": "TCP"}],
+        "ports": [
+            {"name": "probe", "containerPort": PROBE_PORT, "protocol": "TCP"},
+            {"name": "metrics", "containerPort": METRICS_PORT, "protocol": "TCP"},
+        ],
         "resources": {
             "requests": {"cpu": "20m", "memory": "96Mi"},
             "limits": {"memory": "256Mi"},
@@ -166,9 +185,9 @@ def _get(path: str, port: int, *, failures: int, every: int = _PROBE_EVERY_S) ->
 
 def _ports(server: Server) -> list[dict[str, Any]]:
     ports = [{"name": "http", "containerPort": server.http_port, "protocol": "TCP"}]
-    if server.wire.port != server.http_port:
-        grpc = {"name": "grpc", "containerPort": server.wire.port, "protocol": "TCP"}
-        return [grpc, *ports]
+    for name, wire in (("grpc-plain", server.plain), ("grpc", server.wire)):
+        if wire is not None and wire.port != server.http_port:
+            ports.insert(0, {"name": name, "containerPort": wire.port, "protocol": "TCP"})
     return ports
 
 
@@ -192,6 +211,8 @@ def _mounts(server: Server) -> list[dict[str, Any]]:
         {"name": "model", "mountPath": MOUNT, "readOnly": True},
         *folders,
     ]
+    if server.secure:
+        mounts.append({"name": "tls", "mountPath": TLS_DIR, "readOnly": True})
     if server.shared_memory:
         mounts.append({"name": "shm", "mountPath": "/dev/shm"})  # noqa: S108
     return mounts
@@ -208,7 +229,10 @@ def _volumes(pool: ProviderPool, server: Server, place: Store) -> list[dict[str,
     if server.shared_memory:
         memory = {"medium": "Memory", "sizeLimit": canonical_quantity(server.shared_memory)}
         volumes.append({"name": "shm", "emptyDir": memory})
-    credentials = credentials_volume(pool)
+    if server.secure:
+        secret = {"secretName": tls_name(pool.metadata.name), "defaultMode": 0o440}
+        volumes.append({"name": "tls", "secret": secret})
+    credentials = credentials_volume(pool, place)
     if credentials is not None:
         volumes.append(credentials)
     return volumes

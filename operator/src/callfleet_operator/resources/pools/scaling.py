@@ -13,6 +13,7 @@ from callfleet_operator.resources.engines import Server
 
 from .facts import POD_MONITORS, SCALED_OBJECTS, PoolFacts
 from .names import metadata, object_name, selector_labels
+from .network import metrics_port
 
 _NEVER = "1000000"
 
@@ -108,16 +109,17 @@ def _target(pool: ProviderPool) -> dict[str, str]:
     return {"apiVersion": API_VERSION, "kind": "ProviderPool", "name": pool.metadata.name}
 
 
-def pod_monitor(pool: ProviderPool, facts: PoolFacts) -> Manifest | None:
+def pod_monitor(pool: ProviderPool, server: Server, facts: PoolFacts) -> Manifest | None:
     """For the Prometheus operator, where its definition exists."""
     if POD_MONITORS not in facts.definitions:
         return None
+    port, _ = metrics_port(server)
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PodMonitor",
         "metadata": metadata(pool, object_name(pool.metadata.name)),
         "spec": {
             "selector": {"matchLabels": selector_labels(pool)},
-            "podMetricsEndpoints": [{"port": "http", "path": "/metrics", "interval": "15s"}],
+            "podMetricsEndpoints": [{"port": port, "path": "/metrics", "interval": "15s"}],
         },
     }

@@ -1,7 +1,8 @@
 """Where a pool's model is: the volume, the path in it, and the container that brings or checks it.
 
 hf, s3, https   a loader writes it into the cache (a claim, or a folder of the pod)
-oci             a volume of the image where the cluster has them, else as above
+oci             a volume of the image, where the cluster has them and the model names no Secret (the
+                kubelet pulls with the pod's imagePullSecrets only), else as above
 pvc, file       the volume itself, read only; a container checks that the model is there
 """
 
@@ -47,7 +48,7 @@ def store(pool: ProviderPool, facts: PoolFacts) -> Store:
         return Store(
             _inside(model, name), {"hostPath": {"path": parent or "/", "type": "Directory"}}
         )
-    if scheme == "oci" and facts.pools.image_volumes:
+    if scheme == "oci" and facts.pools.image_volumes and model.credentials_secret_name is None:
         image = {"reference": address, "pullPolicy": "IfNotPresent"}
         return Store(_inside(model, ""), {"image": image})
     folder = f"{MOUNT}/{cache_key(model)}"
@@ -78,10 +79,12 @@ def _cache_volume(pool: ProviderPool, model: InferenceModel) -> dict[str, Any]:
     return {"persistentVolumeClaim": {"claimName": cache_name(pool.metadata.name)}}
 
 
-def cache_claim(pool: ProviderPool) -> Manifest | None:
-    """The claim of a cache; None without one. Only its size may change afterwards."""
+def cache_claim(pool: ProviderPool, place: Store) -> Manifest | None:
+    """The claim of a cache; None where nothing is loaded into one. Only its size may change
+    afterwards.
+    """
     model = pool.spec.model
-    if model is None or model.cache is None or not model.downloaded:
+    if model is None or model.cache is None or place.read_only:
         return None
     cache = model.cache
     spec: dict[str, Any] = {
@@ -106,16 +109,20 @@ def loader(pool: ProviderPool, facts: PoolFacts, place: Store) -> dict[str, Any]
     model = pool.spec.model or InferenceModel()
     if place.folder:
         args = ["fetch", model.uri, "--to", place.folder, "--http", f"0.0.0.0:{LOADER_PORT}"]
+        if place.path != place.folder:
+            args += ["--file", place.path.removeprefix(f"{place.folder}/")]
     else:
         args = ["verify", place.path]
+    args += ["--for", str(pool.spec.engine)]
     if model.checksum is not None:
         args += ["--checksum", model.checksum]
-    if model.credentials_secret_name is not None and place.folder:
+    credentials = credentials_volume(pool, place)
+    if credentials is not None:
         args += ["--credentials", CREDENTIALS]
     mounts = [{"name": "model", "mountPath": MOUNT}, {"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108
     if place.read_only:
         mounts[0]["readOnly"] = True  # type: ignore[assignment]
-    if model.credentials_secret_name is not None:
+    if credentials is not None:
         mounts.append({"name": "credentials", "mountPath": CREDENTIALS, "readOnly": True})  # type: ignore[dict-item]
     return {
         "name": "model",
@@ -133,9 +140,9 @@ def loader(pool: ProviderPool, facts: PoolFacts, place: Store) -> dict[str, Any]
     }
 
 
-def credentials_volume(pool: ProviderPool) -> dict[str, Any] | None:
-    """The Secret of the model's source as files, so that no environment shows it."""
+def credentials_volume(pool: ProviderPool, place: Store) -> dict[str, Any] | None:
+    """The Secret of the model's source as files, so that no environment shows it; for a loader."""
     name = pool.spec.model.credentials_secret_name if pool.spec.model is not None else None
-    if name is None:
+    if name is None or place.read_only:
         return None
     return {"name": "credentials", "secret": {"secretName": name, "defaultMode": 0o440}}

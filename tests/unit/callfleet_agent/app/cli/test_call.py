@@ -69,6 +69,35 @@ def test_a_refused_call_says_when_to_try_again(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out == "refused: 503 Draining, try again in 60 s\n"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ([""], "SIP-URI: malformed host"),
+        (["sip:"], "SIP-URI: malformed host"),
+        (["http://example.com"], "SIP-URI: is no SIP address"),
+        (["tel:+15550100"], "SIP-URI: is no SIP address"),
+        (["sip:a@127.0.0.1:99999"], "SIP-URI: port out of range"),
+        (["sip:a b@127.0.0.1"], "SIP-URI: malformed uri"),
+        (["sips:a@127.0.0.1"], "SIP-URI: this phone speaks UDP and TCP, without TLS"),
+        (["sip:a@127.0.0.1;transport=tls"], "SIP-URI: this phone speaks UDP and TCP"),
+        (["sip:a@127.0.0.1", "--via", "proxy:first"], "--via: malformed port"),
+        (["sip:a@127.0.0.1", "--via", "sips:proxy"], "--via: this phone speaks"),
+        (["sip:a@127.0.0.1", "--from", "me and you"], "--from: malformed uri"),
+        (["sip:a@127.0.0.1", "--bind", "eth0"], "--bind: is no IP address"),
+        (["sip:a@127.0.0.1", "--bind", "192.0.2.7", "--no-text"], "--bind: cannot use 192.0.2.7: "),
+        (["sip:a@127.0.0.1", "--record", "/no/such/folder/a.wav"], "no such folder"),
+        (["sip:a@127.0.0.1", "--record", "/"], "--record"),
+        (["sip:a@127.0.0.1", "--answer-timeout", "0"], "--answer-timeout"),
+        (["sip:a@127.0.0.1", "--listen", "-1"], "--listen"),
+    ],
+)
+def test_a_call_that_cannot_be_made_names_the_option(arguments: list[str], complaint: str) -> None:
+    result = CliRunner().invoke(callfleet, ["call", *arguments])
+    assert complaint in result.stderr
+    assert result.exit_code == (1 if "cannot use" in complaint else 2)
+    assert isinstance(result.exception, SystemExit)
+
+
 @pytest.mark.parametrize("command", ["", "call", "run", "serve", "serve agent", "serve demo-bank"])
 def test_every_command_explains_itself(command: str) -> None:
     result = CliRunner().invoke(callfleet, [*command.split(), "--help"])

@@ -1,5 +1,7 @@
 """Addresses, digests and signatures of models."""
 
+import base64
+import json
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 from callfleet_agent.services.models.address import Address, parse
 from callfleet_agent.services.models.checksum import MARKER, digest
 from callfleet_agent.services.models.errors import ModelError, of_status
+from callfleet_agent.services.models.pull_secret import login
 from callfleet_agent.services.models.sigv4 import Signer
 
 
@@ -40,12 +43,61 @@ def test_an_address_that_is_none(uri: str) -> None:
         ("", "a/b", "a/b"),
         ("a", "a/b", "b"),
         ("a/b", "a/b", "b"),
+        ("a/b.onnx", "a/b.onnx.json", "b.onnx.json"),
+        ("a/b", "a/b.onnx", None),
         ("a", "ab", None),
         ("x", "a/b", None),
     ],
 )
 def test_where_a_file_lies_in_the_model(path: str, name: str, place: str | None) -> None:
     assert Address("s3", "b", path).below(name) == place
+
+
+MINE = {"auth": base64.b64encode(b"me:a:b").decode()}
+YOURS = {"username": "you", "password": "s"}
+
+
+@pytest.mark.parametrize(
+    ("key", "entry", "found"),
+    [
+        ("r.example:5000", MINE, ("me", "a:b")),
+        ("r.example:5000", YOURS, ("you", "s")),
+        ("r.example:5000/", YOURS, ("you", "s")),
+        ("https://r.example:5000/v1/", YOURS, ("you", "s")),
+        ("https://r.example:5000/v2", YOURS, ("you", "s")),
+        ("r.example:5000/models", YOURS, ("you", "s")),
+        ("r.example:5000/models/llm", YOURS, ("you", "s")),
+        ("r.example:5000/mod", YOURS, None),
+        ("r.example:5000/models/llm/small", YOURS, None),
+        ("r.example", YOURS, None),
+        ("sub.r.example:5000", YOURS, None),
+        ("r.example:5000", {}, None),
+    ],
+)
+def test_whose_login_a_pull_secret_has(
+    key: str, entry: dict[str, str], found: tuple[str, str] | None
+) -> None:
+    text = json.dumps({"auths": {key: entry}})
+    assert login(text, "r.example:5000", "models/llm") == found
+
+
+def test_the_longest_path_that_fits_wins() -> None:
+    text = json.dumps({"auths": {"https://r.example/v2/": MINE, "r.example/models": YOURS}})
+    assert login(text, "r.example", "models/llm") == ("you", "s")
+    assert login(text, "r.example", "other") == ("me", "a:b")
+    assert login("{}", "r.example", "other") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["secret", "[]", '{"auths": "secret"}', '{"auths": {"r.example": "secret"}}',
+     '{"auths": {"r.example": {"auth": "sec ret"}}}', '{"auths": {"r.example": {"auth": "/w=="}}}'],
+)  # fmt: skip
+def test_a_pull_secret_in_another_form_is_refused_without_a_word_of_it(text: str) -> None:
+    with pytest.raises(ModelError) as refusal:
+        login(text, "r.example", "m")
+    assert refusal.value.reason == "NoAccess"
+    assert str(refusal.value) == "the Secret's .dockerconfigjson cannot be read"
 
 
 @pytest.mark.parametrize(

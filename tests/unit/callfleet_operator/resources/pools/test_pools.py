@@ -1,13 +1,16 @@
 """Everything that shall exist for a pool."""
 
 import re
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
 
-from callfleet_operator.model import ProviderPool, load_provider_pool
+from callfleet_operator.model import Engine, ProviderPool, load_provider_pool
+from callfleet_operator.model.engines import OURS
 from callfleet_operator.model.settings import OperatorSettings, PoolSettings
 from callfleet_operator.resources.apply import HASH_ANNOTATION, manifest_hash
+from callfleet_operator.resources.engines import SERVERS, WIRES
 from callfleet_operator.resources.pools.desired import desired_of_pool
 from callfleet_operator.resources.pools.facts import (
     POD_MONITORS,
@@ -17,6 +20,7 @@ from callfleet_operator.resources.pools.facts import (
 )
 from callfleet_operator.resources.pools.names import host, selector_text
 from callfleet_operator.resources.pools.store import Store, cache_key, store
+from command_lines import parameters
 from vectors.manifests.table import SMALLEST, merged
 
 FACTS = PoolFacts("callfleet-system", "agent:1")
@@ -36,6 +40,13 @@ WHISPER: dict[str, Any] = {
     "engine": "whisper",
     "image": "whisper:1",
     "model": {"uri": "s3://models/small"},
+}
+MANAGED: dict[Engine, dict[str, Any]] = {
+    Engine.VLLM: VLLM,
+    Engine.LLAMACPP: LLAMA,
+    Engine.WHISPER: WHISPER,
+    Engine.VOSK: {"engine": "vosk", "model": {"uri": "hf://a/b"}},
+    Engine.PIPER: {"engine": "piper", "model": {"uri": "hf://a/b/amy.onnx"}},
 }
 
 
@@ -156,6 +167,18 @@ class TestVllm:
         assert argument(probe, "--url") == "http://127.0.0.1:8000/v1"
         assert argument(probe, "--stage") == "llm"
 
+    def test_its_figures_are_told_by_the_probe_and_the_drain_is_not_there(self) -> None:
+        probe = container("probe", **VLLM)
+        assert argument(probe, "--http") == "0.0.0.0:8081"
+        assert argument(probe, "--metrics") == "0.0.0.0:8083"
+        ports = {port["name"]: port["containerPort"] for port in probe["ports"]}
+        assert ports == {"probe": 8081, "metrics": 8083}
+
+    def test_the_probe_takes_what_it_is_told(self) -> None:
+        probe = container("probe", **VLLM, drainSeconds=100)
+        told = parameters([*probe["command"][1:], *probe["args"]])
+        assert (told["drain_seconds"], told["metrics"]) == (100, "0.0.0.0:8083")
+
     def test_no_container_ends_before_the_last_request(self) -> None:
         found = pod(**VLLM, drainSeconds=100)
         for item in found["containers"]:
@@ -206,7 +229,9 @@ class TestLlamaCpp:
         assert argument(engine, "--model").endswith("/q4.gguf")
         assert argument(engine, "--alias") == "ears"
         assert argument(engine, "--parallel") == "8"
-        assert "--metrics" in engine["args"]
+        assert {"--metrics", "--no-slots", "--no-webui"} <= set(engine["args"])
+        told = {item["name"]: item["value"] for item in engine["env"]}
+        assert told["LLAMA_ARG_KV_UNIFIED"] == "1"  # else a slot has an eighth of the context
         assert "--n-gpu-layers" not in engine["args"]
 
     def test_on_a_gpu_every_layer_is_there(self) -> None:
@@ -237,6 +262,53 @@ class TestOurs:
         assert piper["command"][-1] == "tts"
         assert argument(piper, "--voice") == "amy"
         assert "--voice" not in container("engine", **voice)["args"]
+
+    @pytest.mark.parametrize("engine", OURS)
+    def test_what_runs_has_as_long_as_the_pool_says(self, engine: Engine) -> None:
+        """The command itself reads it. Clients hear of the end first: the pod has both times."""
+        spec = MANAGED[engine] | {"drainSeconds": 1800}
+        server = container("engine", **spec)
+        assert parameters([*server["command"][1:], *server["args"]])["drain_seconds"] == 1800
+        before_s = int(server["lifecycle"]["preStop"]["exec"]["command"][1])
+        assert pod(**spec)["terminationGracePeriodSeconds"] > before_s + 1800
+
+    def test_servers_of_ours_prove_who_they_are_and_ask_the_same(self) -> None:
+        engine, found = container("engine", **WHISPER), pod(**WHISPER)
+        assert argument(engine, "--tls") == "/etc/callfleet/tls"
+        assert argument(engine, "--listen") == "0.0.0.0:9443"
+        assert "--plain-listen" not in engine["args"]
+        mounted = {"name": "tls", "mountPath": "/etc/callfleet/tls", "readOnly": True}
+        assert mounted in engine["volumeMounts"]
+        secret = {"secretName": "ears-pool-tls", "defaultMode": 0o440}
+        assert {"name": "tls", "secret": secret} in found["volumes"]
+        assert [port["containerPort"] for port in engine["ports"]] == [9443, 8080]
+        metadata = built("Deployment", **WHISPER)["spec"]["template"]["metadata"]
+        assert metadata["annotations"] == {"callfleet.io/speaks": "grpcs"}
+
+    def test_servers_of_others_have_no_certificate_of_ours(self) -> None:
+        assert "tls" not in [volume["name"] for volume in pod(**LLAMA)["volumes"]]
+        metadata = built("Deployment", **LLAMA)["spec"]["template"]["metadata"]
+        assert "annotations" not in metadata
+
+    def test_agents_of_a_former_version_are_answered_in_the_clear_as_well(self) -> None:
+        facts = PoolFacts("callfleet-system", "agent:1", plaintext=True)
+        engine = container("engine", facts, **WHISPER)
+        assert argument(engine, "--listen") == "0.0.0.0:9443"
+        assert argument(engine, "--plain-listen") == "0.0.0.0:9090"
+        assert [port["containerPort"] for port in engine["ports"]] == [9443, 9090, 8080]
+        ports = built("Service", facts, **WHISPER)["spec"]["ports"]
+        assert [port["name"] for port in ports] == ["grpc", "grpc-plain", "http"]
+
+    @pytest.mark.parametrize(
+        ("facts", "ports"),
+        [({}, [9443]), ({"plaintext": True}, [9443, 9090]), ({"plain_pods": True}, [9443, 9090])],
+    )
+    def test_who_is_on_the_way_can_be_reached(
+        self, facts: dict[str, Any], ports: list[int]
+    ) -> None:
+        known = replace(PoolFacts("s", "agent:1"), **facts)
+        policy = built("NetworkPolicy", known, **WHISPER)
+        assert [port["port"] for port in policy["spec"]["ingress"][0]["ports"]] == ports
 
     def test_every_address_of_a_grpc_server_is_told(self) -> None:
         assert built("Service", **WHISPER)["spec"]["clusterIP"] == "None"
@@ -273,6 +345,24 @@ class TestModels:
         assert found.path == "/models/big"
         assert found.volume["image"]["reference"] == "registry.example/m:1"
 
+    def test_an_image_with_credentials_of_its_own_is_brought_by_the_loader(self) -> None:
+        """The kubelet knows the pod's imagePullSecrets only."""
+        settings = PoolSettings.model_validate({"imageVolumes": True})
+        facts = PoolFacts("s", "agent:1", pools=settings)
+        model = {"uri": "oci://registry.example/m:1", "credentialsSecretName": "registry"}
+        loader = container("model", facts, engine="vosk", model=model)
+        assert loader["args"][:2] == ["fetch", "oci://registry.example/m:1"]
+        assert argument(loader, "--credentials") == "/etc/callfleet/model"
+
+    def test_an_image_that_is_mounted_needs_no_cache(self) -> None:
+        settings = PoolSettings.model_validate({"imageVolumes": True})
+        facts = PoolFacts("s", "agent:1", pools=settings)
+        model = {"uri": "oci://registry.example/m:1", "cache": {"size": "5Gi"}}
+        kinds = [item["kind"] for item in desired_of_pool(pool(engine="vosk", model=model), facts)]
+        assert "PersistentVolumeClaim" not in kinds
+        kinds = [item["kind"] for item in desired_of_pool(pool(engine="vosk", model=model), FACTS)]
+        assert "PersistentVolumeClaim" in kinds
+
     def test_an_image_elsewhere_is_brought_by_the_loader(self) -> None:
         assert not place("oci://registry.example/m:1").read_only
 
@@ -286,6 +376,20 @@ class TestModels:
         found = pool(engine="llamacpp", model={"uri": "hf://a/b", "file": "x/q4.gguf"})
         assert re.fullmatch(r"/models/[0-9a-f]{16}/x/q4\.gguf", store(found, FACTS).path)
 
+    @pytest.mark.parametrize(
+        ("model", "file"),
+        [
+            ({"uri": "hf://a/b", "file": "x/q4.gguf"}, "x/q4.gguf"),
+            ({"uri": "hf://a/b/x/q4.gguf@main"}, "q4.gguf"),
+        ],
+    )
+    def test_the_loader_is_told_which_file_the_engine_opens(
+        self, model: dict[str, Any], file: str
+    ) -> None:
+        loader = container("model", **merged(LLAMA, {"model": {"uri": None, **model}}))
+        assert argument(loader, "--file") == file
+        assert argument(loader, "--for") == "llamacpp"
+
     def test_the_loader_is_told_where_from_and_where_to(self) -> None:
         digest = "sha256:" + "0" * 64
         model = {"uri": "s3://m/small", "credentialsSecretName": "s3", "checksum": digest}
@@ -294,6 +398,8 @@ class TestModels:
         assert argument(loader, "--to").startswith("/models/")
         assert argument(loader, "--checksum") == digest
         assert argument(loader, "--credentials") == "/etc/callfleet/model"
+        assert argument(loader, "--for") == "whisper"
+        assert "--file" not in loader["args"]
         assert "env" not in loader
         volumes = pod(engine="whisper", model=model)["volumes"]
         secret = {"secretName": "s3", "defaultMode": 0o440}
@@ -301,7 +407,7 @@ class TestModels:
 
     def test_what_is_there_is_only_looked_at(self) -> None:
         loader = container("model", engine="vosk", model={"uri": "pvc://models/vosk"})
-        assert loader["args"] == ["verify", "/models/vosk"]
+        assert loader["args"] == ["verify", "/models/vosk", "--for", "vosk"]
         assert loader["volumeMounts"][0]["readOnly"] is True
 
     def test_the_engine_never_writes_into_the_cache(self) -> None:
@@ -409,14 +515,36 @@ class TestNetworkPolicy:
         labels = peer["namespaceSelector"]["matchLabels"]
         assert labels == {"kubernetes.io/metadata.name": "callfleet-system"}
 
-    def test_metrics_on_a_port_of_their_own_are_for_the_cluster(self) -> None:
-        assert {"namespaceSelector": {}} in self.rules(**WHISPER)[8080]
+    @pytest.mark.parametrize("engine", SERVERS)
+    def test_what_the_cluster_reaches_is_the_port_with_metrics_and_nothing_else(
+        self, engine: Engine
+    ) -> None:
+        """The port that the monitor names is one of a container's, and no request goes there."""
+        facts = PoolFacts("s", "agent:1", definitions=frozenset({POD_MONITORS}))
+        spec = MANAGED[engine]
+        (endpoint,) = built("PodMonitor", facts, **spec)["spec"]["podMetricsEndpoints"]
+        (number,) = [
+            port["containerPort"]
+            for item in pod(facts, **spec)["containers"]
+            for port in item["ports"]
+            if port["name"] == endpoint["port"]
+        ]
+        rules = built("NetworkPolicy", facts, **spec)["spec"]["ingress"]
+        everybody: dict[str, Any] = {"namespaceSelector": {}}
+        opened = [rule for rule in rules if not rule.get("from") or everybody in rule["from"]]
+        assert opened == [{"ports": [{"protocol": "TCP", "port": number}], "from": [everybody]}]
+        assert number not in {WIRES[engine].port, 8081, 8082}
 
-    def test_metrics_on_the_port_of_requests_are_for_named_networks_only(self) -> None:
+    @pytest.mark.parametrize("engine", SERVERS)
+    def test_networks_beside_the_cluster_reach_metrics_and_nothing_else(
+        self, engine: Engine
+    ) -> None:
         facts = PoolFacts("s", "agent:1", metrics_cidrs=("10.3.0.0/24",))
-        peers = self.rules(facts, **VLLM)[8000]
-        assert {"ipBlock": {"cidr": "10.3.0.0/24"}} in peers
-        assert {"namespaceSelector": {}} not in peers
+        block = {"ipBlock": {"cidr": "10.3.0.0/24"}}
+        reached = [
+            port for port, who in self.rules(facts, **MANAGED[engine]).items() if block in who
+        ]
+        assert reached == [8080 if engine in OURS else 8083]
 
 
 # --- scaling -----------------------------------------------------------------------------------
@@ -466,8 +594,9 @@ class TestScaling:
 
     def test_a_monitor_where_its_definition_is(self) -> None:
         facts = PoolFacts("s", "agent:1", definitions=frozenset({POD_MONITORS}))
-        monitor = built("PodMonitor", facts, **WHISPER)["spec"]
-        assert monitor["podMetricsEndpoints"][0]["port"] == "http"
+        for spec, port in ((WHISPER, "http"), (VLLM, "metrics")):
+            (endpoint,) = built("PodMonitor", facts, **spec)["spec"]["podMetricsEndpoints"]
+            assert (endpoint["port"], endpoint["path"]) == (port, "/metrics")
         assert "PodMonitor" not in self.kinds(FACTS, **WHISPER)
 
 

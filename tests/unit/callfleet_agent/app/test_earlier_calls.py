@@ -1,0 +1,170 @@
+"""The search for a caller's call that broke off."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from callfleet.v1 import context_pb2, session_pb2
+from callfleet_agent.app.earlier_calls import EarlierCalls, Search
+from callfleet_agent.app.metrics import AgentMetrics
+from callfleet_agent.context.errors import ContextNotFoundError
+from callfleet_agent.link import Caller, Earlier
+from callfleet_agent.services.answers import moment, structure
+from callfleet_agent.storage.errors import StoreUnavailableError
+from fakes.grpc_answers import answering
+
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+BROKEN, MINE = UUID(int=1), UUID(int=2)
+TRUSTED = Caller("+15550100", trusted=True)
+FACTS = {"customer_number": "200417", "failed_attempts": 1, "caller_trusted": True}
+
+
+class FakeStores:
+    """A session and its context."""
+
+    def __init__(self) -> None:
+        self.session: Any = session_pb2.CallSession(
+            session_id=str(BROKEN), sip_call_id="a@b", call_start_time=moment(NOW),
+            status=session_pb2.SESSION_STATUS_INTERRUPTED, call_end_time=moment(NOW),
+        )  # fmt: skip
+        self.context: Any = context_pb2.ConversationContext(
+            session_id=str(BROKEN), current_intent="card_delivery_inquiry",
+            customer_data=structure(FACTS), last_updated=moment(NOW),
+        )  # fmt: skip
+        self.asked: list[Any] = []
+        self.told: list[str] = []
+        self.held: set[UUID] = set()
+        self.wait_s = 0.0
+
+    async def last(self, request: Any) -> session_pb2.FindInterruptedResponse:
+        self.asked.append(request)
+        await asyncio.sleep(self.wait_s)
+        if isinstance(self.session, Exception):
+            raise self.session
+        return session_pb2.FindInterruptedResponse(session=self.session)
+
+    async def remembered(self, request: Any) -> context_pb2.ConversationContext:
+        self.asked.append(request)
+        if isinstance(self.context, Exception):
+            raise self.context
+        found: context_pb2.ConversationContext = self.context
+        return found
+
+    @asynccontextmanager
+    async def calls(self) -> AsyncIterator[EarlierCalls]:
+        find = (session_pb2.FindInterruptedRequest, self.last)
+        read = (context_pb2.ContextRequest, self.remembered)
+        async with (
+            answering("SessionManagerService", FindInterrupted=find) as sessions,
+            answering("ContextStoreService", GetContext=read) as contexts,
+        ):
+            yield EarlierCalls(
+                sessions, contexts, holds=self.held.__contains__, told=self.told.append,
+                now=lambda: NOW + timedelta(seconds=30),
+            )  # fmt: skip
+
+    async def of(self, caller: Caller = TRUSTED) -> Earlier | None:
+        async with self.calls() as calls:
+            return await calls.of(caller, "new@phone", MINE)
+
+
+async def test_a_trusted_callers_call_is_found_by_the_number() -> None:
+    stores = FakeStores()
+    assert await stores.of() == Earlier("card_delivery_inquiry", "200417", 1)
+    assert stores.told == ["found"]
+    asked = stores.asked[0]
+    assert (asked.caller_phone, asked.sip_call_id, asked.session_id) == ("+15550100", "", str(MINE))
+
+
+@pytest.mark.parametrize(
+    "caller",
+    [
+        Caller("+15550100", trusted=False),
+        Caller(None, trusted=True, withheld=True),
+        Caller("alice", trusted=True),
+    ],
+)
+async def test_anybody_elses_by_the_call_id_alone(caller: Caller) -> None:
+    stores = FakeStores()
+    stores.context.customer_data["caller_trusted"] = False
+    assert await stores.of(caller) is not None
+    assert (stores.asked[0].caller_phone, stores.asked[0].sip_call_id) == ("", "new@phone")
+
+
+async def test_a_number_that_nobody_vouched_for_leads_to_nothing() -> None:
+    stores = FakeStores()
+    stores.context.customer_data["caller_trusted"] = False
+    assert await stores.of() is None
+    assert stores.told == ["untrusted"]
+
+
+async def test_nothing_is_found_for_each_reason() -> None:
+    nobody, nothing, away, lively = FakeStores(), FakeStores(), FakeStores(), FakeStores()
+    nobody.session = None
+    nothing.context = ContextNotFoundError()
+    away.session = StoreUnavailableError("x")
+    lively.held = {BROKEN}
+    for stores, outcome in (
+        (nobody, "none"), (nothing, "nothing"), (away, "away"), (lively, "goes-on"),
+    ):  # fmt: skip
+        assert await stores.of() is None
+        assert stores.told == [outcome]
+
+
+async def test_a_context_that_cannot_be_read_is_away() -> None:
+    stores = FakeStores()
+    stores.context = StoreUnavailableError("x")
+    assert await stores.of() is None
+    assert stores.told == ["away"]
+
+
+async def test_a_call_waits_a_quarter_of_a_second_and_no_longer() -> None:
+    stores = FakeStores()
+    stores.wait_s = 5.0
+    async with stores.calls() as calls:
+        began = asyncio.get_running_loop().time()
+        search = Search(calls, TRUSTED, "new@phone", MINE)
+        assert await search.found() is None
+        assert asyncio.get_running_loop().time() - began < 1.0
+        assert stores.told == ["away"]
+        assert await search.found() is None
+
+
+async def test_a_store_that_hangs_is_left_alone_after_five_calls() -> None:
+    stores = FakeStores()
+    stores.wait_s = 5.0
+    async with stores.calls() as calls:
+        for _ in range(7):
+            await Search(calls, TRUSTED, "new@phone", MINE).found()
+        assert len(stores.asked) == 5
+
+
+async def test_a_call_that_is_cancelled_looks_no_further() -> None:
+    stores = FakeStores()
+    stores.wait_s = 5.0
+    async with stores.calls() as calls:
+        search = Search(calls, TRUSTED, "new@phone", MINE)
+        await asyncio.sleep(0)
+        await search.end()
+        await search.end()
+    assert stores.told == []
+
+
+async def test_without_stores_nothing_is_looked_for() -> None:
+    search = Search(None, TRUSTED, "new@phone", MINE)
+    assert await search.found() is None
+    await search.end()
+
+
+def test_every_outcome_is_a_label() -> None:
+    metrics = AgentMetrics(1)
+    metrics.looked_for_earlier("found")
+    assert (
+        metrics.registry.get_sample_value("callfleet_earlier_calls_total", {"outcome": "found"})
+        == 1.0
+    )
