@@ -8,5 +8,7 @@ from hypothesis import settings
 
 import callfleet_agent  # noqa: F401
 
+pytest_plugins = ["second_calls"]
+
 settings.register_profile("callfleet", deadline=None)
 settings.load_profile("callfleet")

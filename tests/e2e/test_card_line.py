@@ -14,6 +14,7 @@ from e2e.fleet import CUSTOMER, Fleet, eventually
 QUESTION = ("--say", "where is my credit card")
 
 
+@pytest.mark.spoken
 def test_an_applied_agent_answers_and_says_where_the_card_is(fleet: Fleet) -> None:
     fleet.apply()
     fleet.ready()
@@ -34,6 +35,7 @@ def bank_says_lost(platform: Platform, proxy: str) -> Iterator[None]:
     cluster.installed(platform)
 
 
+@pytest.mark.spoken
 def test_another_status_is_heard_as_another(fleet: Fleet, bank_says_lost: None) -> None:
     fleet.apply()
     fleet.ready()
@@ -43,6 +45,7 @@ def test_another_status_is_heard_as_another(fleet: Fleet, bank_says_lost: None) 
     assert recognise_status(report["wav"]) == "lost"
 
 
+@pytest.mark.spoken
 def test_a_caller_who_interrupts_is_listened_to(fleet: Fleet) -> None:
     fleet.apply()
     fleet.ready()

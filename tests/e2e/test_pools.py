@@ -125,6 +125,7 @@ def test_a_real_llama_server_answers_before_its_pod_is_ready(claimed: Fleet) -> 
     assert recognise_status(fleet.call(*QUESTION, *CUSTOMER)["wav"]) == "shipped"
 
 
+@pytest.mark.spoken
 def test_a_voice_whose_pods_are_deleted_in_the_middle_of_a_sentence(claimed: Fleet) -> None:
     fleet = claimed
     apply_pool(fleet, "recorded", **VOICE)
@@ -150,6 +151,7 @@ def test_a_voice_whose_pods_are_deleted_in_the_middle_of_a_sentence(claimed: Fle
     wait_ready(fleet, "recorded")  # and it comes back
 
 
+@pytest.mark.spoken
 def test_a_stream_that_is_cut_by_the_deletion_is_said_again_by_the_next_voice(
     fleet: Fleet,
 ) -> None:
@@ -174,6 +176,7 @@ def test_a_stream_that_is_cut_by_the_deletion_is_said_again_by_the_next_voice(
     assert any(says_all(text, WHOLE) for text in heard_after_pauses(call.wav))
 
 
+@pytest.mark.spoken
 def test_ears_that_die_in_a_turn_are_followed_by_some_that_hear_all_of_it(fleet: Fleet) -> None:
     url = model_server(fleet, "cloud", "--dies-when-it-hears")
     apply_pool(fleet, "cloud", engine="openai", stage="asr", external={"baseUrl": url})

@@ -142,9 +142,10 @@ async def test_the_services_away_for_the_whole_call(w: World) -> None:
 
 
 async def test_none_of_these_calls_left_anything_private_where_it_is_watched(w: World) -> None:
-    if not w.pages:
-        await w.call(CARD, WHO, PROOF, NO)
     await w.keep_pages()
+    if "BankingService/AuthenticateCustomer" not in "".join(w.pages):
+        await w.call(CARD, WHO, PROOF, NO)
+        await w.keep_pages()
     watched = {
         "agent's log": w.agent.log_file.read_text(),
         "services' log": w.services.log_file.read_text(),
