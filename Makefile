@@ -81,7 +81,7 @@ integration: venv packages ## Tests against real PostgreSQL, Redis, kube-apiserv
 	export PATH="$$(dirname "$$(hack/tools ensure kubectl)"):$$PATH"
 	@hack/tools definitions >/dev/null || echo "tests on definitions of other projects are skipped"
 	@hack/engines >/dev/null
-	COVERAGE_FILE=.coverage.integration $(BIN)/pytest -q -n 3 --durations=40 --dist loadgroup --no-loadscope-reorder --cov --cov-report= tests/integration
+	COVERAGE_FILE=.coverage.integration $(BIN)/pytest -q -n 4 --durations=40 --dist loadgroup --no-loadscope-reorder --cov --cov-report= tests/integration
 
 .PHONY: coverage
 coverage: ## Branch coverage: 100 % pure packages, 90 % business logic, 80 % over all

@@ -3,7 +3,8 @@
 Both who speak here, the agent's decoder and the ear of the softphone, hear by chance: what they
 hear depends on noise and on how the sound falls into their frames. How often they hear right is
 measured by bench/nomatch.py; a test marked `spoken` is about what is done with what was heard. So,
-like a caller who was not understood, it calls again, once, and is named at the end of the session.
+like a caller who was not understood, it calls again, once, and is named at the end of the session;
+but not where the mark says `again=False`, since what should never be must not be once either.
 """
 
 from typing import Final
@@ -17,7 +18,8 @@ AGAIN: Final = "called again"
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """Runs a spoken test, and again when it failed; what is around it is no part of the talk."""
-    if item.get_closest_marker("spoken") is None:
+    mark = item.get_closest_marker("spoken")
+    if mark is None or not mark.kwargs.get("again", True):
         return None
     told = {"nodeid": item.nodeid, "location": item.location}
     item.ihook.pytest_runtest_logstart(**told)

@@ -33,20 +33,34 @@ from proxy_rigs import installed, make_rig, rig  # noqa: F401
 START_WITHIN_S = 60.0
 NICENESS = os.getpriority(os.PRIO_PROCESS, 0)
 LESS_URGENT = 5  # as workers are less urgent than their connector
+TALKS_AT_ONCE = 3
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file belongs to one worker, and those with spoken tests to two: conversations that are held
-    at once hear each other's load. What is slow comes first, so that the last worker is not left
-    alone with it."""
+    """A file belongs to one worker, and those with spoken tests to three: conversations that are
+    held at once hear each other's load. What is slow comes first, so that the last worker is not
+    left alone with it."""
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
-    spoken = {item.path: 0 for item in items if item.get_closest_marker("spoken")}
-    spoken = {path: turn % 2 for turn, path in enumerate(sorted(spoken, key=slow.__getitem__))}
-    items.sort(key=lambda item: (item.path not in spoken, spoken.get(item.path), -slow[item.path]))
+    talks: dict[Path, float] = {}
     for item in items:
-        of_two = spoken.get(item.path)
-        group = item.path.name if of_two is None else f"spoken-{of_two}"
+        if mark := item.get_closest_marker("spoken"):
+            talks[item.path] = float(mark.kwargs.get("minutes", 1))
+    talk = shared_out(talks)
+    items.sort(key=lambda item: (talk.get(item.path, TALKS_AT_ONCE), -slow[item.path]))
+    for item in items:
+        spoken = talk.get(item.path)
+        group = item.path.name if spoken is None else f"spoken-{spoken}"
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+def shared_out(minutes: dict[Path, float]) -> dict[Path, int]:
+    """Which of those who talk at once has a file, so that all have about as much."""
+    taken, shares = [0.0] * TALKS_AT_ONCE, {}
+    for path, takes in sorted(minutes.items(), key=lambda item: (-item[1], item[0])):
+        least = taken.index(min(taken))
+        taken[least] += takes
+        shares[path] = least
+    return shares
 
 
 class Telling:

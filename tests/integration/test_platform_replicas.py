@@ -24,7 +24,7 @@ REPLICA = "spiffe://callfleet.io/ns/callfleet-system/service/ai-voice-connector"
 ROLES = ("session-manager", "context-store", "ai-voice-connector")
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.spoken,
+    pytest.mark.spoken(minutes=0.5),
     pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed here"),
 ]
 

@@ -42,7 +42,11 @@ from marked import (
 )
 from private import forms, leaks
 
-pytestmark = [pytest.mark.slow, pytest.mark.spoken, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.spoken(minutes=3, again=False),
+    pytest.mark.timeout(300),
+]
 
 MOST_CALLS: Final = 3  # what is recognised varies; a conversation must get to its end once
 WHOLE: Final = {"authentications", "card-delivery"}

@@ -45,6 +45,14 @@ def test_with_a_broken_fixture(broken):
 
 def test_a_fixture_is_not_tried_again():
     assert CALLS.count("broken") == 1
+
+@pytest.mark.spoken(again=False)
+def test_what_must_never_be():
+    CALLS.append("never")
+    raise ValueError
+
+def test_what_must_never_be_is_not_tried_again():
+    assert CALLS.count("never") == 1
 """
 PLAIN = """
 CALLS = []
@@ -80,10 +88,12 @@ def test_a_conversation_is_held_a_second_time_and_told(told: str) -> None:
         "PASSED test_talks.py::test_heard_at_the_second_call[1]",
         "PASSED test_talks.py::test_called_twice_with_one_agent",
         "PASSED test_talks.py::test_a_fixture_is_not_tried_again",
+        "PASSED test_talks.py::test_what_must_never_be_is_not_tried_again",
         "PASSED test_plain.py::test_others_run_once",
     }, told
     assert "FAILED test_talks.py::test_never_heard" in told
     assert "ERROR test_talks.py::test_with_a_broken_fixture" in told
+    assert "FAILED test_talks.py::test_what_must_never_be" in told
     assert "FAILED test_plain.py::test_fails" in told
     _, _, summary = told.partition("spoken tests that called a second time")
     assert "test_talks.py::test_heard_at_the_second_call[1]: line " in summary
@@ -92,3 +102,4 @@ def test_a_conversation_is_held_a_second_time_and_told(told: str) -> None:
     again = summary.partition("short test summary")[0]
     assert "and more" not in again
     assert "broken" not in again
+    assert "never_be" not in again

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import secrets
 import time
 from collections import deque
 from collections.abc import Callable
@@ -25,7 +26,11 @@ class NoPortsFree(Exception):  # noqa: N818 - a state, and trying later helps
 
 class PortRange:
     """Pairs of the ports `first` to `last`. A pair that was released is not given out again for
-    a while, so that late packets of one call do not reach the next; the longest unused is next."""
+    a while, so that late packets of one call do not reach the next; the longest unused is next.
+
+    Which is the first is left to chance (`begin` of so many), so that a program that starts again
+    does not get the packets of calls from before, and nobody can guess a call's port (RFC 6056).
+    """
 
     def __init__(
         self,
@@ -34,11 +39,13 @@ class PortRange:
         *,
         quarantine_s: float = QUARANTINE_S,
         clock: Callable[[], float] = time.monotonic,
+        begin: Callable[[int], int] = secrets.randbelow,
     ) -> None:
         start = first + first % 2
         self._free = deque(range(start, last, 2))
         if not self._free or not 0 < first <= last <= 0xFFFF:
             raise ValueError(f"no pair of ports in {first} to {last}")
+        self._free.rotate(-begin(len(self._free)))
         self._quarantine_s = quarantine_s
         self._clock = clock
         self._quarantine: deque[tuple[float, int]] = deque()

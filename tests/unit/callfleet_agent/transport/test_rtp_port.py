@@ -20,9 +20,15 @@ class Clock:
 
 def test_pairs_are_even_and_inside_the_range() -> None:
     ports = PortRange(20001, 20006)
-    assert [ports.acquire(), ports.acquire()] == [20002, 20004]
+    assert {ports.acquire(), ports.acquire()} == {20002, 20004}
     with pytest.raises(NoPortsFree):
         ports.acquire()
+
+
+def test_the_first_pair_is_left_to_chance_and_the_others_follow() -> None:
+    ports = PortRange(20000, 20007, begin=lambda pairs: pairs - 2)
+    assert [ports.acquire() for _ in range(4)] == [20004, 20006, 20000, 20002]
+    assert len({PortRange(20000, 29999).acquire() for _ in range(20)}) > 10
 
 
 @pytest.mark.parametrize(
@@ -85,7 +91,7 @@ async def test_an_endpoint_sends_and_receives_on_both_ports() -> None:
 
 async def test_a_pair_that_somebody_holds_is_passed_over() -> None:
     first, last = free_range(6)
-    ports = PortRange(first, last)
+    ports = PortRange(first, last, begin=lambda _: 0)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", first + 1))
         endpoint = await RtpEndpoint.open("127.0.0.1", ports)
