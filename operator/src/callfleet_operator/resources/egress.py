@@ -8,6 +8,7 @@ or for anywhere, at the port of its URL.
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -47,6 +48,14 @@ class Place:
     port: int
 
 
+@dataclass(frozen=True)
+class _Named:
+    """What a revision's settings say of where its pods go."""
+
+    media: str
+    urls: tuple[str, ...]
+
+
 def egress(
     revisions: Iterable[RenderedRevision], live: LiveProviders, operator: OperatorFacts
 ) -> list[Rule]:
@@ -81,7 +90,7 @@ def _sip(operator: OperatorFacts) -> Iterator[Rule]:
 
 
 def _media(revisions: Iterable[RenderedRevision], operator: OperatorFacts) -> Rule:
-    direct = any(_spec(each)["sip"]["media"] == Media.DIRECT for each in revisions)
+    direct = any(_named(each.settings).media == Media.DIRECT for each in revisions)
     ports = {"ports": [_ports("UDP", FIRST_MEDIA_PORT)]}
     if direct or not operator.relay_cidrs:
         return ports
@@ -96,14 +105,17 @@ def _places(revisions: Iterable[RenderedRevision]) -> Iterator[Place]:
         for name in _URLS:
             if told.get(name):
                 yield _place(f"grpcs://{told[name]}")
-        yield from map(_place, _urls(_spec(revision)))
+        yield from map(_place, _named(revision.settings).urls)
         if told.get(_TRACES):
             yield _place(told[_TRACES])
 
 
-def _spec(revision: RenderedRevision) -> dict[str, Any]:
-    spec: dict[str, Any] = yaml.safe_load(revision.settings)["spec"]
-    return spec
+@lru_cache(maxsize=1024)
+def _named(settings: str) -> _Named:
+    """Kept: settings do not change in a revision, and to read them takes longer than all else that
+    is decided of an agent."""
+    spec: dict[str, Any] = yaml.safe_load(settings)["spec"]
+    return _Named(media=spec["sip"]["media"], urls=tuple(_urls(spec)))
 
 
 def _urls(data: dict[str, Any]) -> Iterator[str]:
