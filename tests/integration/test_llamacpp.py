@@ -154,6 +154,33 @@ async def test_it_ends_when_it_is_told_to(llama: Llama) -> None:
         await llama.process.wait()
 
 
+async def test_told_to_end_in_an_answer_it_cuts_the_answer_and_ends(llama: Llama) -> None:
+    engine = llama.engine()
+    answer = engine.answer(asking(1500), nothing)
+    assert await anext(answer)
+    llama.process.terminate()
+    async with asyncio.timeout(8):  # less than a pod has left when its drain is over
+        with pytest.raises(ProviderError) as caught:
+            await collected(answer)
+        await llama.process.wait()
+    await engine.stop()
+    assert caught.value.fault is Fault.TRUNCATED
+
+
+async def test_conversations_that_have_no_room_together_are_the_servers_fault(
+    llama: Llama,
+) -> None:
+    engine = llama.engine()
+    long = Prompt((Message("user", "a" * 900),), max_tokens=400)  # three of 2048
+    together = (collected(engine.answer(long, nothing)) for _ in range(SLOTS))
+    said = await asyncio.gather(*together, return_exceptions=True)
+    faults = [one.fault for one in said if isinstance(one, ProviderError)]
+    assert faults
+    assert set(faults) <= {Fault.SERVER_ERROR}  # so the next of the chain is asked
+    assert await collected(engine.answer(long, nothing))  # one has room
+    await engine.stop()
+
+
 async def test_a_file_that_is_no_model_ends_it_with_its_reason(tmp_path: Path) -> None:
     found = program()
     model = tmp_path / "tiny.gguf"

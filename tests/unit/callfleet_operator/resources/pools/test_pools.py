@@ -230,13 +230,17 @@ class TestLlamaCpp:
         assert argument(engine, "--alias") == "ears"
         assert argument(engine, "--parallel") == "8"
         assert {"--metrics", "--no-slots", "--no-webui"} <= set(engine["args"])
-        told = {item["name"]: item["value"] for item in engine["env"]}
+        told = env(engine)
         assert told["LLAMA_ARG_KV_UNIFIED"] == "1"  # else a slot has an eighth of the context
+        assert told["LLAMA_ARG_CACHE_RAM"] == "1024"
+        assert told["LLAMA_ARG_SSE_PING_INTERVAL"] == "1"  # else it ends 30 s after its streams
         assert "--n-gpu-layers" not in engine["args"]
 
-    def test_on_a_gpu_every_layer_is_there(self) -> None:
+    def test_on_a_gpu_every_layer_is_there_and_no_conversation_leaves_it(self) -> None:
         spec = merged(LLAMA, {"resources": {"gpu": {}}, "scaling": {"maxReplicas": 2}})
-        assert argument(container("engine", **spec), "--n-gpu-layers") == "999"
+        engine = container("engine", **spec)
+        assert argument(engine, "--n-gpu-layers") == "999"
+        assert env(engine)["LLAMA_ARG_CACHE_RAM"] == "0"
 
 
 class TestOurs:
