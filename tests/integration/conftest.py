@@ -36,6 +36,7 @@ LESS_URGENT = 5  # as workers are less urgent than their connector
 TALKS_AT_ONCE = 3
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist takes the groups down
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A file belongs to one worker, and those with spoken tests to three: conversations that are
     held at once hear each other's load. What is slow comes first, so that the last worker is not
@@ -51,6 +52,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         spoken = talk.get(item.path)
         group = item.path.name if spoken is None else f"spoken-{spoken}"
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Without its groups xdist gives each test of a file to another worker, which starts for it
+    what the whole file shares; and nothing says so."""
+    grouped = getattr(session.config.option, "loadgroup", False)
+    if grouped and not all("@" in item.nodeid for item in session.items):
+        raise pytest.UsageError("xdist does not see the groups of tests: see pytest in pyproject")
 
 
 def shared_out(minutes: dict[Path, float]) -> dict[Path, int]:
