@@ -5,6 +5,9 @@ SHELL := /bin/bash
 .ONESHELL:
 
 BIN := .venv/bin
+CACHE := $${XDG_CACHE_HOME:-$$HOME/.cache}/callfleet
+INTEGRATION = PATH="$$(dirname "$$(hack/tools ensure kubectl)"):$$PATH" \
+	$(BIN)/pytest -q -n 4 --durations=40 --dist loadgroup --no-loadscope-reorder
 PYTHON_CODE := operator/src agent-runtime/src hack/callfleet_hack tests bench
 
 .PHONY: help
@@ -23,7 +26,7 @@ down: ## Remove the demo's cluster and everything that it left on this machine
 test: check ## What CI runs (the tests on a cluster are `make e2e`)
 
 .PHONY: check
-check: venv packages lint types contracts generated chart compose unit integration coverage ## Lint, types, contracts, generated files, chart, compose file, unit and integration tests
+check: venv packages lint types contracts generated chart compose unit integration ## Lint, types, contracts, generated files, chart, compose file, unit and integration tests
 
 .PHONY: generate
 generate: venv ## Write the gRPC code, the CRDs and the reference pages again
@@ -52,7 +55,7 @@ lint: venv ## Format and lint
 
 .PHONY: types
 types: venv ## mypy, strict
-	$(BIN)/mypy $(PYTHON_CODE)
+	MYPY_CACHE_DIR="$(CACHE)/mypy" $(BIN)/mypy $(PYTHON_CODE)
 
 .PHONY: contracts
 contracts: venv ## The layers that the code keeps
@@ -72,19 +75,23 @@ compose: ## The file for docker compose
 
 .PHONY: unit
 unit: venv ## Unit tests
-	rm -f .coverage .coverage.*
-	COVERAGE_FILE=.coverage.unit $(BIN)/pytest -q -n auto --cov --cov-report= tests/unit
+	$(BIN)/pytest -q -n auto tests/unit
 
 .PHONY: integration
-integration: venv packages ## Tests against real PostgreSQL, Redis, kube-apiserver and SIP clients
-	@hack/tools ensure kubernetes >/dev/null
-	export PATH="$$(dirname "$$(hack/tools ensure kubectl)"):$$PATH"
-	@hack/tools definitions >/dev/null || echo "tests on definitions of other projects are skipped"
-	@hack/engines >/dev/null
-	COVERAGE_FILE=.coverage.integration $(BIN)/pytest -q -n 4 --durations=40 --dist loadgroup --no-loadscope-reorder --cov --cov-report= tests/integration
+integration: rigs ## Tests against real PostgreSQL, Redis, kube-apiserver and SIP clients, but for the drills
+	$(INTEGRATION) -m "not drill" tests/integration
 
-.PHONY: coverage
-coverage: ## Branch coverage: 100 % pure packages, 90 % business logic, 80 % over all
+.PHONY: rigs
+rigs: venv packages
+	@hack/tools ensure kubernetes kubectl >/dev/null
+	hack/tools definitions >/dev/null || echo "tests on definitions of other projects are skipped"
+	hack/engines >/dev/null
+
+.PHONY: thorough
+thorough: rigs ## All unit and integration tests, the drills too, and their branch coverage (half an hour)
+	rm -f .coverage .coverage.*
+	COVERAGE_FILE=.coverage.unit $(BIN)/pytest -q -n auto --cov --cov-report= tests/unit
+	COVERAGE_FILE=.coverage.integration $(INTEGRATION) --cov --cov-report= tests/integration
 	hack/coverage
 
 .PHONY: e2e

@@ -12,6 +12,7 @@ from rpcs import METHODS
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 
 
+@pytest.mark.drill
 @pytest.mark.skipif(
     which("espeak-ng") is None or which("redis-server") is None,
     reason="espeak-ng or redis-server is not installed here",
@@ -34,6 +35,7 @@ async def test_services() -> None:
     assert all(row["held"] == row["count"] and not row["failed"] for row in found["rows"])
 
 
+@pytest.mark.drill
 @pytest.mark.skipif(
     not list(tools_dir().glob("kubernetes-*/kubernetes")),
     reason="the Kubernetes servers are not built here; run hack/tools kubernetes",
@@ -44,6 +46,7 @@ async def test_reconcile() -> None:
     assert found["rows"][-1]["writes"] == 0
 
 
+@pytest.mark.drill
 @pytest.mark.skipif(
     not list(tools_dir().glob("kubernetes-*/kubernetes")),
     reason="the Kubernetes servers are not built here; run hack/tools kubernetes",
@@ -84,6 +87,7 @@ async def test_journal() -> None:
     assert rows["write + fdatasync"]["p50 ms"] > rows["nothing"]["p50 ms"]
 
 
+@pytest.mark.drill
 @pytest.mark.skipif(which("espeak-ng") is None, reason="espeak-ng is not on the PATH")
 async def test_streams() -> None:
     found = await quick("streams")

@@ -16,6 +16,7 @@ async def test_call_setup() -> None:
     assert [row["failed"] for row in found["rows"]] == [0, 0]
 
 
+@pytest.mark.drill
 async def test_answer() -> None:
     found = await quick("answer", *(["--platform"] if STORES else []))
     unanswered = {row["what"]: row["unanswered"] for row in found["rows"]}
@@ -43,6 +44,7 @@ LONGEST_MS = {
 }
 
 
+@pytest.mark.drill
 async def test_failover() -> None:
     found = await quick("failover")
     rows = {(row["stage"], row["chain"], row["fault"]): row for row in found["rows"]}

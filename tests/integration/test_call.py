@@ -168,7 +168,7 @@ async def test_digits_can_be_spoken_and_are_confirmed(agent: Agent) -> None:
     assert "your card is out for delivery" in heard(report)
 
 
-@pytest.mark.parametrize("voice", ["en-gb", "en-us"])
+@pytest.mark.parametrize("voice", ["en-gb", pytest.param("en-us", marks=pytest.mark.drill)])
 async def test_a_caller_who_is_done_says_no(agent: Agent, voice: str) -> None:
     report = await agent.call(
         Turn(say="where is my credit card"),
@@ -222,6 +222,7 @@ async def test_a_worker_killed_in_the_middle_of_a_call_loses_nothing(agent: Agen
     assert re.fullmatch(r"[0-9a-f-]{36}", record["correlation_id"])
 
 
+@pytest.mark.drill
 async def test_what_is_said_while_the_bank_thinks_is_no_answer(tmp_path: Path) -> None:
     async with FakeBank() as bank:
         manifest = MANIFEST + f'  banking: {{url: "{bank.url}"}}\n'

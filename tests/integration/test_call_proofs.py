@@ -103,6 +103,7 @@ def heard(report: CallReport) -> str:
     return " / ".join(text for turn in report.turns for text in turn.heard)
 
 
+@pytest.mark.drill
 async def test_a_date_of_birth_is_keyed(births: Line) -> None:
     await births.until_told(QUESTION, NUMBER, Turn(keys="12031984"))
     assert births.bank.state.failures == {}
@@ -114,6 +115,7 @@ async def test_a_date_of_birth_is_spoken_and_confirmed(births: Line) -> None:
     assert births.bank.state.failures == {}
 
 
+@pytest.mark.drill
 async def test_a_wrong_date_of_birth_is_asked_for_again(births: Line) -> None:
     await births.until_told(QUESTION, NUMBER, Turn(keys="13031984"), Turn(keys="12031984"))
     judged = [asked for asked in births.bank.requests if asked.endswith("/authentications")]
@@ -125,6 +127,7 @@ async def test_a_code_comes_during_the_call_and_is_keyed(codes: Line) -> None:
     assert set(codes.bank.state.outbox) == {("+15550123", CODE)}
 
 
+@pytest.mark.drill
 async def test_a_code_is_sent_again_by_a_key_and_spoken(codes: Line) -> None:
     spoken = Turn(say="nine one eight two seven three")
     await codes.until_told(QUESTION, NUMBER, Turn(keys="1#"), spoken, YES)

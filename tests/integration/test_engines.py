@@ -99,7 +99,7 @@ async def test_whisper_recognises_in_a_stream_with_partial_results(
 async def test_a_whisper_that_is_killed_in_the_middle_is_followed_by_the_next(
     whisper: EngineProcess, question: Pcm8k
 ) -> None:
-    limits = Limits(connect_s=1, first_s=5, gap_s=5, total_s=10)
+    limits = Limits(connect_s=60, first_s=60, gap_s=60, total_s=120)
     real = GrpcTranscriber(EngineSettings(engine="whisper", endpoints=(whisper.endpoint,)))
     second = FakeEngine(["where is my credit card"])
     chain: Lineup[TranscriberEngine] = Lineup(
@@ -114,7 +114,7 @@ async def test_a_whisper_that_is_killed_in_the_middle_is_followed_by_the_next(
     whisper.kill()
     await whisper.process.wait()
     utterance.feed(question.slice(8000))
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(30):  # its end is noticed: no limit has to pass
         assert (await utterance.recognise()).text == "where is my credit card"
     assert sum(len(sound) for sound in second.sounds) == len(question)
     utterance.close()

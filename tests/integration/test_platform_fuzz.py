@@ -203,6 +203,7 @@ def test_every_rpc_that_there_is_a_rule_for_is_stormed() -> None:
     assert ours == {f"/{one.containing_service.full_name}/{one.name}" for one in methods()}
 
 
+@pytest.mark.drill
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed here")
 async def test_no_bytes_and_no_structure_break_a_service(

@@ -392,7 +392,9 @@ STREAMS: dict[str, Callable[[Any, Any], Awaitable[Any]]] = {
 
 
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed here")
-@pytest.mark.parametrize("role", SPOKEN)
+@pytest.mark.parametrize(
+    "role", [pytest.param(role, marks=pytest.mark.drill) for role in SPOKEN[:3]] + [SPOKEN[3]]
+)
 async def test_a_stream_whose_service_is_killed_ends_at_once_and_the_next_one_is_served(
     world: World, role: str
 ) -> None:
@@ -416,7 +418,9 @@ async def test_a_stream_whose_service_is_killed_ends_at_once_and_the_next_one_is
 
 @pytest.mark.spoken(minutes=4.7)
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed here")
-@pytest.mark.parametrize("what", ["the container", "the pod"])
+@pytest.mark.parametrize(
+    "what", [pytest.param("the container", marks=pytest.mark.drill), "the pod"]
+)
 async def test_a_conversation_goes_on_after_the_death_of(
     what: str, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -112,7 +112,12 @@ WAYS: Final = {
 }
 
 
-@pytest.fixture(params=list(WAYS.values()), ids=list(WAYS))
+@pytest.fixture(
+    params=[
+        pytest.param(way, id=name, marks=[pytest.mark.drill] if name != "card" else [])
+        for name, way in WAYS.items()
+    ]
+)
 def way(request: pytest.FixtureRequest) -> Way:
     found: Way = request.param
     return found

@@ -165,6 +165,7 @@ def settings(system: str) -> dict[str, object]:
     }
 
 
+@pytest.mark.drill
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 async def test_nobody_is_refused_while_everything_changes(

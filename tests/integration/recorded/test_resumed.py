@@ -34,7 +34,9 @@ async def broken(w: World) -> str:
     return session_id
 
 
-@pytest.mark.parametrize("what", ["the container", "the pod"])
+@pytest.mark.parametrize(
+    "what", [pytest.param("the container", marks=pytest.mark.drill), "the pod"]
+)
 async def test_a_caller_goes_on_after_the_death_of(what: str, w: World) -> None:
     for _ in range(3):  # a store that is not asked in time costs the offer, here as in life
         session_id = await broken(w)
