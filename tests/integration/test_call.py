@@ -25,7 +25,7 @@ from private import leaks
 LOOPBACK = "127.0.0.1"
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.spoken(minutes=4.2),
+    pytest.mark.spoken(minutes=2.5),
     pytest.mark.timeout(300),
     pytest.mark.asyncio(loop_scope="module"),
 ]

@@ -20,7 +20,7 @@ from fakes.sip_by_hand import until
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.spoken(minutes=3.8),
+    pytest.mark.spoken(minutes=2.3),
     pytest.mark.timeout(300),
     pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed here"),
 ]

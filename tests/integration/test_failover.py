@@ -22,7 +22,7 @@ from fakes.line import FakeLine
 from fakes.model_server import FakeOpenAI, Trouble, sine
 from fakes.worker_here import EARS, faults, outside, times_heard, worker, write
 
-pytestmark = [pytest.mark.slow, pytest.mark.spoken(minutes=0.8), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.spoken(minutes=0.9), pytest.mark.timeout(120)]
 
 
 @pytest.fixture

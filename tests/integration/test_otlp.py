@@ -99,7 +99,7 @@ async def conversation(connector: Connector) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.spoken(minutes=1.4)
+@pytest.mark.spoken(minutes=1.9)
 async def test_a_call_is_one_trace_with_a_span_for_each_turn_and_stage(
     connector: Connector, collector: FakeCollector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,7 +128,7 @@ async def test_a_call_is_one_trace_with_a_span_for_each_turn_and_stage(
 
 
 @pytest.mark.slow
-@pytest.mark.spoken(minutes=1.4)
+@pytest.mark.spoken(minutes=1.9)
 @pytest.mark.timeout(420)
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed here")
 async def test_a_conversation_over_streams_is_one_trace_with_a_span_for_each_turn_and_stage(

@@ -416,7 +416,7 @@ async def test_a_stream_whose_service_is_killed_ends_at_once_and_the_next_one_is
         assert [row[0] for row in found] == [CLIENT, CLIENT]  # each is recorded, once
 
 
-@pytest.mark.spoken(minutes=4.7)
+@pytest.mark.spoken(minutes=2.8)
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed here")
 @pytest.mark.parametrize(
     "what", [pytest.param("the container", marks=pytest.mark.drill), "the pod"]

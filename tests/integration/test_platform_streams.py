@@ -39,7 +39,7 @@ from stores import Server, database, killable_postgres, migrated
 ROLES = ("session-manager", "context-store", "ai-voice-connector")
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.spoken(minutes=1.8),
+    pytest.mark.spoken(minutes=2.1),
     pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed here"),
 ]
 

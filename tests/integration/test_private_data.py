@@ -44,7 +44,7 @@ from private import forms, leaks
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.spoken(minutes=3, again=False),
+    pytest.mark.spoken(minutes=1, again=False),
     pytest.mark.timeout(300),
 ]
 

@@ -58,7 +58,7 @@ from stores import Server, database, migrated
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.spoken(minutes=0.5, again=False),
+    pytest.mark.spoken(minutes=0.6, again=False),
     pytest.mark.timeout(300),
     pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed here"),
 ]

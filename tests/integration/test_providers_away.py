@@ -21,7 +21,7 @@ from fakes.model_server import FakeOpenAI, Trouble, sine
 from fakes.sip_by_hand import until
 from fakes.worker_here import EARS, faults, outside, times_heard, worker, write
 
-pytestmark = [pytest.mark.slow, pytest.mark.spoken(minutes=2.4), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.spoken(minutes=2.3), pytest.mark.timeout(180)]
 KNOWN = Caller("+15550123", trusted=True)
 MANIFEST = """
 apiVersion: callfleet.io/v1alpha1

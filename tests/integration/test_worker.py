@@ -22,7 +22,7 @@ from fakes.bank import FakeBank, Fault
 from fakes.line import FakeLine
 from private import leaks
 
-pytestmark = [pytest.mark.slow, pytest.mark.spoken(minutes=1.7), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.spoken(minutes=1.9), pytest.mark.timeout(300)]
 KNOWN = Caller("+15550123", trusted=True)
 PROGRAM = """
 import asyncio, sys
