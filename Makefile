@@ -89,6 +89,7 @@ rigs: venv packages
 
 .PHONY: thorough
 thorough: rigs ## All unit and integration tests, the drills too, and their branch coverage (half an hour)
+	hack/tools ensure grpcurl certmanager >/dev/null
 	rm -f .coverage .coverage.*
 	COVERAGE_FILE=.coverage.unit $(BIN)/pytest -q -n auto --cov --cov-report= tests/unit
 	COVERAGE_FILE=.coverage.integration $(INTEGRATION) --cov --cov-report= tests/integration
