@@ -4,13 +4,16 @@ Both who speak here, the agent's decoder and the ear of the softphone, hear by c
 hear depends on noise and on how the sound falls into their frames. How often they hear right is
 measured by bench/nomatch.py; a test marked `spoken` is about what is done with what was heard. So,
 like a caller who was not understood, it calls again, once, and is named at the end of the session;
-but not where the mark says `again=False`, since what should never be must not be once either.
+but not where the mark says `again=False`, nor when a secret was found in the first call, since what
+should never be must not be once either.
 """
 
 from typing import Final
 
 import pytest
 from _pytest.runner import runtestprotocol
+
+import private
 
 AGAIN: Final = "called again"
 
@@ -23,9 +26,11 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         return None
     told = {"nodeid": item.nodeid, "location": item.location}
     item.ihook.pytest_runtest_logstart(**told)
+    found = len(private.FOUND)
     reports = runtestprotocol(item, log=False, nextitem=nextitem)
     failed = [report for report in reports if report.failed]
-    if failed and all(report.when == "call" for report in failed):
+    unheard = failed and all(report.when == "call" for report in failed)
+    if unheard and len(private.FOUND) == found:
         item.user_properties.append((AGAIN, reason(failed[0])))
         reports = runtestprotocol(item, log=False, nextitem=nextitem)
     for report in reports:

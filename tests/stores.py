@@ -107,6 +107,11 @@ class KillableServer:
             self._process.wait()
             self._process = None
 
+    def freeze(self) -> None:
+        """From now on it takes connections and requests, and answers none."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGSTOP)
+
 
 @contextmanager
 def killable_postgres(

@@ -12,6 +12,8 @@ import second_calls
 TALKS = """
 import pytest
 
+from private import leaks
+
 CALLS = []
 pytestmark = pytest.mark.spoken
 
@@ -53,6 +55,13 @@ def test_what_must_never_be():
 
 def test_what_must_never_be_is_not_tried_again():
     assert CALLS.count("never") == 1
+
+def test_a_secret_is_written():
+    CALLS.append("secret")
+    assert leaks("the card is 4271" if CALLS.count("secret") == 1 else "", {"card": "4271"}) == []
+
+def test_a_secret_that_was_found_is_not_looked_for_again():
+    assert CALLS.count("secret") == 1
 """
 PLAIN = """
 CALLS = []
@@ -89,11 +98,13 @@ def test_a_conversation_is_held_a_second_time_and_told(told: str) -> None:
         "PASSED test_talks.py::test_called_twice_with_one_agent",
         "PASSED test_talks.py::test_a_fixture_is_not_tried_again",
         "PASSED test_talks.py::test_what_must_never_be_is_not_tried_again",
+        "PASSED test_talks.py::test_a_secret_that_was_found_is_not_looked_for_again",
         "PASSED test_plain.py::test_others_run_once",
     }, told
     assert "FAILED test_talks.py::test_never_heard" in told
     assert "ERROR test_talks.py::test_with_a_broken_fixture" in told
     assert "FAILED test_talks.py::test_what_must_never_be" in told
+    assert "FAILED test_talks.py::test_a_secret_is_written" in told
     assert "FAILED test_plain.py::test_fails" in told
     _, _, summary = told.partition("spoken tests that called a second time")
     assert "test_talks.py::test_heard_at_the_second_call[1]: line " in summary

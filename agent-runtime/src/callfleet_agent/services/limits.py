@@ -16,7 +16,7 @@ from callfleet_agent.time_limit import at_most
 
 _MOST_CLIENTS: Final = 10_000
 _LOOK_AGAIN_S: Final = 1.0
-_LIMIT_S: Final = 0.25
+LIMIT_S: Final = 0.25
 
 # KEYS[1]; ARGV: tokens a second, burst, milliseconds to live. Answers milliseconds to wait.
 _TAKE: Final = """
@@ -47,11 +47,18 @@ class Limits:
 
 
 class Buckets:
-    """A bucket for each client."""
+    """A bucket for each client. A Redis that takes longer than `limit_s` counts as away."""
 
-    def __init__(self, redis: Redis | None, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        redis: Redis | None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        limit_s: float = LIMIT_S,
+    ) -> None:
         self._take_shared: Any = redis.register_script(_TAKE) if redis is not None else None
         self._clock = clock
+        self._limit_s = limit_s
         self._local: OrderedDict[str, Bucket] = OrderedDict()
         self._away_until = -math.inf
 
@@ -60,7 +67,7 @@ class Buckets:
         now = self._clock()
         if self._take_shared is not None and now >= self._away_until:
             try:
-                async with at_most(_LIMIT_S):
+                async with at_most(self._limit_s):
                     return await self._take(client, limit)
             except (RedisError, OSError, TimeoutError):
                 self._away_until = self._clock() + _LOOK_AGAIN_S
