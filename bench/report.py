@@ -1,6 +1,7 @@
 """What every bench prints: the machine, the commit, one table, and the same as JSON."""
 
 import json
+import math
 import os
 import platform
 import subprocess
@@ -78,7 +79,16 @@ def show(name: str, facts: Mapping[str, Any], rows: Sequence[Mapping[str, Any]])
     widths = [max(len(line[number]) for line in cells) for number in range(len(columns))]
     for line in cells:
         print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)))
-    print(json.dumps({"bench": name, "commit": commit(), **facts, "rows": list(rows)}))
+    result = {"bench": name, "commit": commit(), **facts, "rows": [known(row) for row in rows]}
+    print(json.dumps(result, allow_nan=False))
+
+
+def known(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with None, null in JSON, where there is no number: a percentile of nothing."""
+    return {
+        column: None if isinstance(value, float) and not math.isfinite(value) else value
+        for column, value in row.items()
+    }
 
 
 def _text(value: object) -> str:
