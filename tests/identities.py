@@ -109,7 +109,11 @@ def channel(port: int, files: TlsFiles, window: int | None = None) -> grpc.aio.C
     credentials = grpc.ssl_channel_credentials(
         files.ca.read_bytes(), files.key.read_bytes(), files.certificate.read_bytes()
     )
-    options = [("grpc.ssl_target_name_override", HOST), ("grpc.use_local_subchannel_pool", 1)]
+    options = [
+        ("grpc.ssl_target_name_override", HOST),
+        ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.max_reconnect_backoff_ms", 1000),  # a server may take long to start again
+    ]
     if window is not None:
         options += [("grpc.http2.lookahead_bytes", window), ("grpc.http2.bdp_probe", 0)]
     return grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials, options=options)

@@ -1,6 +1,6 @@
 """The platform's services with everything around them: stores, a bank, certificates, tokens."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,13 +17,21 @@ from google.rpc.status_pb2 import Status
 from callfleet.v1 import banking_pb2 as bank_pb
 from callfleet.v1 import banking_pb2_grpc, common_pb2, context_pb2_grpc, session_pb2_grpc
 from callfleet.v1 import session_pb2 as session_pb
+from callfleet_agent.app.patience import Patience
 from callfleet_agent.app.platform import Platform, PlatformSettings
+from callfleet_agent.chain import Limits
 from callfleet_agent.storage.sealing import make_keys
 from fakes.bank import FakeBank
 from identities import AGENT, ISSUER, SERVICE, Authority, Tokens, channel
 
 PHONE = "+15550123987"
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
+PATIENT = Patience(
+    redis_s=30.0, connect_s=60.0, statement_s=60.0, turn_s=60.0, bank_s=60.0,
+    model=Limits(connect_s=60.0, first_s=60.0, gap_s=60.0, total_s=120.0),
+    decoder_s=60.0, recording_s=60.0,
+)  # fmt: skip
+"""What a busy machine makes slow is not away, in tests that are not about these limits."""
 
 
 def stub(kind: Any, on: grpc.aio.Channel) -> Any:
@@ -53,7 +61,7 @@ class Rig:
 
     async def ask(self, rpc: Any, request: Any, *, metadata: Any = None) -> Any:
         token = self.tokens.metadata(AGENT) if metadata is None else metadata
-        return await rpc(request, metadata=token, timeout=10)
+        return await rpc(request, metadata=token, timeout=60)
 
     async def refused(self, rpc: Any, request: Any, **more: Any) -> "Refused":
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -108,6 +116,20 @@ def proof(session: str, credential: str = "4271", **fields: Any) -> bank_pb.Auth
     return bank_pb.AuthenticationRequest(**(given | fields))
 
 
+async def past_its_deadline(
+    ask: Callable[[float], Awaitable[Any]], is_at_work: Callable[[], bool]
+) -> None:
+    """A request whose deadline is over while somebody is at work on it: the shortest deadlines of a
+    busy machine are over before that."""
+    for seconds in (1, 3, 9, 27):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await ask(seconds)
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        if is_at_work():
+            return
+    raise AssertionError("nobody has begun to work on it")
+
+
 def at(moment: datetime) -> Timestamp:
     stamp = Timestamp()
     stamp.FromDatetime(moment)
@@ -134,6 +156,7 @@ async def rigged(folder: Path, database: str, redis: str, **settings: Any) -> As
             "bind": "127.0.0.1",
             "port": 0,
             "http_port": None,
+            "patience": PATIENT,
         }
         platform = Platform(PlatformSettings(**(given | settings)))  # type: ignore[arg-type]
         await stack.enter_async_context(platform.running())

@@ -83,5 +83,5 @@ async def finished(call: Any) -> None:
 
 async def refused(call: Any) -> Refused:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await asyncio.wait_for(finished(call), 20)
+        await asyncio.wait_for(finished(call), 60)
     return Refused.of(caught.value)

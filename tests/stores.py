@@ -49,7 +49,9 @@ def new_id() -> UUID:
 
 
 def database(url: str, **settings: float) -> Database:
-    return Database(DatabaseSettings(url=url, **settings))  # type: ignore[arg-type]
+    """With limits that a busy machine does not reach, unless others are given."""
+    patient = {"pool_wait_s": 60.0, "connect_s": 60.0, "statement_s": 60.0}
+    return Database(DatabaseSettings(url=url, **(patient | settings)))  # type: ignore[arg-type]
 
 
 def migrated(url: str) -> None:
@@ -94,7 +96,7 @@ class KillableServer:
                 cwd=self._folder,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while subprocess.run(self._ready, check=False, capture_output=True).returncode:
             failed = self._process.poll() is not None or time.monotonic() > deadline
             assert not failed, (self._folder / "log").read_text(errors="replace")[-2000:]

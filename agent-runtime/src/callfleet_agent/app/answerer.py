@@ -81,7 +81,7 @@ SHOWN_FACTS: Final = ("topic", "product", "card_type", "channel", "reason")
 SURE: Final = 1.0
 NAMED_BY_A_MODEL: Final = 0.7
 CONFIRMING: Final = frozenset({State.CONFIRM_NUMBER, State.CONFIRM_CREDENTIAL})
-_RECORDING_S: Final = 2.0
+RECORDING_S: Final = 2.0
 _HELP: Final = Heard("help")
 _ROLES: Final = {Speaker.CALLER: "caller", Speaker.AGENT: "agent"}
 _log = logging.getLogger(__name__)
@@ -107,6 +107,7 @@ class Sources:
     by_rules: Callable[[], bool] = lambda: True
     shown_facts: Sequence[str] = SHOWN_FACTS
     tell: Tell = tell_nobody
+    recording_s: float = RECORDING_S
 
 
 @dataclass(slots=True)
@@ -282,7 +283,7 @@ class DialogAnswerer:
         if not turn.said or turn.memory.state not in LISTENING:
             return
         try:
-            async with at_most(_RECORDING_S):
+            async with at_most(self._sources.recording_s):
                 await self._record(turn, interrupted=True)
         except Exception as error:
             about = {"error": type(error).__name__}

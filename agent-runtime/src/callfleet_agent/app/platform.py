@@ -19,6 +19,7 @@ import uvloop
 from callfleet.v1 import banking_pb2_grpc, context_pb2_grpc, session_pb2_grpc
 from callfleet_agent.app import logs
 from callfleet_agent.app.errors import SettingsError
+from callfleet_agent.app.patience import Patience
 from callfleet_agent.app.platform_metrics import PlatformMetrics
 from callfleet_agent.app.settings import log_level
 from callfleet_agent.app.trace_setup import traced
@@ -112,6 +113,7 @@ class PlatformSettings:
     llm_model: str | None = None
     llm_key: Path | None = None
     model_facts: tuple[str, ...] = ("topic", "product", "card_type", "channel", "reason")
+    patience: Patience = field(default_factory=Patience)
 
     def __post_init__(self) -> None:
         unknown = set(self.roles) - set(ROLES)
@@ -168,11 +170,24 @@ class PlatformSettings:
             )
         return HttpBankSettings(
             url=self.bank_url,
+            timeout_s=self.patience.bank_s,
             token_file=self.bank_token,
             oauth=oauth,
             ca_file=self.bank_ca,
             certificate_file=self.bank_certificate,
             key_file=self.bank_key,
+        )
+
+    @property
+    def database(self) -> DatabaseSettings:
+        """Where what is kept is kept."""
+        patience = self.patience
+        return DatabaseSettings(
+            url=self.database_url,
+            pool=self.database_pool,
+            pool_wait_s=patience.turn_s,
+            connect_s=patience.connect_s,
+            statement_s=patience.statement_s,
         )
 
     @property
@@ -305,7 +320,9 @@ class Platform:
         async with AsyncExitStack() as stack:
             cache: Cache | None = None
             if settings.redis_url:
-                cache = await stack.enter_async_context(Cache(settings.redis_url))
+                cache = await stack.enter_async_context(
+                    Cache(settings.redis_url, limit_s=settings.patience.redis_s)
+                )
                 self.metrics.watch(cache)
             database, parts = await self._served(stack, cache)
             edge = self._edge(parts, cache)
@@ -338,16 +355,15 @@ class Platform:
         parts: list[Part] = []
         if cache is not None and settings.database_url and settings.sealing_keys is not None:
             sealer = read_keys(settings.sealing_keys)
-            database = await stack.enter_async_context(
-                Database(DatabaseSettings(url=settings.database_url, pool=settings.database_pool))
-            )
+            database = await stack.enter_async_context(Database(settings.database))
             home = own_namespace(TlsFiles.in_folder(settings.tls))
             stores = Stores(database, cache, sealer, asking(home))
             parts += stored_parts(settings, stores, bank)
         if set(settings.roles) & set(SPOKEN):
             from callfleet_agent.app.platform_speech import SpeechParts
 
-            choices = SharedChoices(cache.client) if cache is not None else None
+            redis_s = settings.patience.redis_s
+            choices = SharedChoices(cache.client, limit_s=redis_s) if cache is not None else None
             speech = await stack.enter_async_context(
                 SpeechParts(settings, stores, bank, self.metrics, choices)
             )
@@ -372,7 +388,9 @@ class Platform:
             rules=POLICY,
             readers=readers,
             verifier=TokenVerifier(KeySet(self.settings.token_keys), self.settings.token_issuer),
-            buckets=Buckets(cache.client if cache else None),
+            buckets=Buckets(
+                cache.client if cache else None, limit_s=self.settings.patience.redis_s
+            ),
             watcher=self.metrics,
             limits=self.settings.limits,
             home=own_namespace(TlsFiles.in_folder(self.settings.tls)),

@@ -73,7 +73,13 @@ def one_model(settings: "PlatformSettings") -> LiveProviders:
     the rules alone."""
     if not settings.llm_url:
         return LiveProviders(generation=0)
-    limits = {"connectMs": 500, "firstByteMs": 5000, "gapMs": 3000, "totalMs": 30000}
+    given = settings.patience.model
+    limits = {
+        "connectMs": round(given.connect_s * 1000),
+        "firstByteMs": round(given.first_s * 1000),
+        "gapMs": round(given.gap_s * 1000),
+        "totalMs": round(given.total_s * 1000),
+    }
     rules = {"pool": "rules", "engine": "rules", "hosting": "embedded", "limits": limits}
     model = {
         "pool": "llm",
@@ -167,7 +173,7 @@ class SpeechParts:
         if self._settings.providers is not None:
             chains = await self._chains()
             return ChainRecognisers(chains.lineup(Stage.ASR), self._anything)
-        transcriber = SphinxTranscriber(1, ASR_DECODERS)
+        transcriber = SphinxTranscriber(1, ASR_DECODERS, self._settings.patience.decoder_s)
         self._stack.push_async_callback(transcriber.stop)
         await transcriber.start([self._anything])
         return OneRecogniser(SphinxRecogniser(transcriber, self._anything))
@@ -198,6 +204,7 @@ class SpeechParts:
             by_rules=lambda: providers.rules_answer,
             shown_facts=self._settings.model_facts,
             tell=self._stages.told,
+            recording_s=self._settings.patience.recording_s,
         )
         answerer = DialogAnswerer(self._dialog, sources)
         self._add(
@@ -301,7 +308,10 @@ class SpeechParts:
 
     def _worker_settings(self) -> WorkerSettings:
         return WorkerSettings(
-            dialog=self._dialog, calls=self._settings.calls, identity=self._settings.tls
+            dialog=self._dialog,
+            calls=self._settings.calls,
+            decoder_s=self._settings.patience.decoder_s,
+            identity=self._settings.tls,
         )
 
 

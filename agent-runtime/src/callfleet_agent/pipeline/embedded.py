@@ -81,7 +81,9 @@ def adapters(settings: WorkerSettings) -> Adapters:
 
     def sphinx(_: EngineSettings) -> Any:
         return SphinxEngine(
-            SphinxTranscriber(settings.decoder_processes, settings.decoders_in_each)
+            SphinxTranscriber(
+                settings.decoder_processes, settings.decoders_in_each, settings.decoder_s
+            )
         )
 
     def espeak(told: EngineSettings) -> Any:

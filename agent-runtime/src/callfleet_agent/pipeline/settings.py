@@ -56,6 +56,7 @@ class WorkerSettings:
     calls: int = 25
     decoder_processes: int = 2
     decoders_in_each: int = 5
+    decoder_s: float = 4.0
     bank_slow_s: float = 0.9
     live_file: Path | None = None
     accounts_dir: Path | None = None

@@ -159,8 +159,9 @@ def _fail(future: "asyncio.Future[Answer]", error: TranscriberError) -> None:
 class SphinxUtterance:
     """One utterance in a child process."""
 
-    def __init__(self, child: _Child, number: int) -> None:
+    def __init__(self, child: _Child, number: int, limit_s: float) -> None:
         self._child = child
+        self._limit_s = limit_s
         self.number = number
         self._open = True
         self._questions = itertools.count()
@@ -177,7 +178,7 @@ class SphinxUtterance:
         question = next(self._questions)
         self._child.send(RECOGNISE, self.number)
         try:
-            async with at_most(ANSWER_LIMIT_S):
+            async with at_most(self._limit_s):
                 return await future
         except TimeoutError:
             raise TranscriberError("the decoder process is too slow") from None
@@ -200,9 +201,10 @@ class SphinxUtterance:
 
 
 class SphinxTranscriber:
-    """`processes` children with `decoders` each."""
+    """`processes` children with `decoders` each; an answer has `limit_s`."""
 
-    def __init__(self, processes: int, decoders: int) -> None:
+    def __init__(self, processes: int, decoders: int, limit_s: float = ANSWER_LIMIT_S) -> None:
+        self._limit_s = limit_s
         self._children = [_Child(decoders) for _ in range(processes)]
         self._open: list[SphinxUtterance] = []
         self.numbers = itertools.count(1)
@@ -219,7 +221,7 @@ class SphinxTranscriber:
         for index, child in enumerate(self._children):
             load[index] += 1_000_000 * (not child.up.is_set())
         child = self._children[load.index(min(load))]
-        utterance = SphinxUtterance(child, next(self.numbers))
+        utterance = SphinxUtterance(child, next(self.numbers), self._limit_s)
         self._open.append(utterance)
         fields = {"grammar": grammar.name, "channel": channel}
         child.send(BEGIN, utterance.number, orjson.dumps(fields))

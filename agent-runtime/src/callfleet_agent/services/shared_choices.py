@@ -47,10 +47,17 @@ class Kept:
 class SharedChoices:
     """The choices on one Redis, which is left alone for a second after a failure."""
 
-    def __init__(self, redis: Redis, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        limit_s: float = _LIMIT_S,
+    ) -> None:
         self._redis = redis
         self._put: Any = redis.register_script(_PUT)
         self._clock = clock
+        self._limit_s = limit_s
         self._away_until = -math.inf
 
     async def get(self, slots: Sequence[Slot]) -> list[Kept | None] | None:
@@ -82,7 +89,7 @@ class SharedChoices:
         if self._clock() < self._away_until:
             return None
         try:
-            async with at_most(_LIMIT_S):
+            async with at_most(self._limit_s):
                 return await ask()
         except (RedisError, OSError, TimeoutError):
             self._away_until = self._clock() + _LOOK_AGAIN_S
