@@ -37,12 +37,12 @@ class Clock:
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(url, decode_responses=True, socket_connect_timeout=0.25) as redis:
+    async with Redis.from_url(url, decode_responses=True, socket_connect_timeout=30) as redis:
         yield redis
 
 
 def replica(redis: Redis, clock: Clock) -> Preferences[GateSettings]:
-    shared = SharedChoices(redis, clock=clock)
+    shared = SharedChoices(redis, clock=clock, limit_s=30.0)
     return Preferences("vad", GateSettings(), lambda kept: GateSettings(**kept), shared, now=clock)
 
 
@@ -62,7 +62,7 @@ async def test_a_choice_made_on_one_replica_holds_on_the_other(redis_server: Ser
             assert await other.of(session) == GateSettings()
         keys = {key: await redis.ttl(key) async for key in redis.scan_iter()}
 
-    assert sorted(keys.values()) == pytest.approx([SESSION_TTL_S, CLIENT_TTL_S], abs=5)
+    assert sorted(keys.values()) == pytest.approx([SESSION_TTL_S, CLIENT_TTL_S], abs=60)
     assert all(key.startswith("choice:vad:") for key in keys)
     assert not any("kiosk" in key or "bank" in key for key in keys)
 

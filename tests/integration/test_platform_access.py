@@ -1,6 +1,7 @@
 """Who may call the services: certificates, tokens, and how often."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -65,7 +66,7 @@ async def test_a_certificate_that_expired_or_of_another_authority_is_not_talked_
                 await stub.GetSession(
                     session_pb.GetSessionRequest(session_id=UNKNOWN),
                     metadata=rig.tokens.metadata(AGENT),
-                    timeout=10,
+                    timeout=60,
                 )
             assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
@@ -90,7 +91,7 @@ async def test_a_server_with_a_certificate_that_is_not_good_is_not_talked_to(
             await session_manager(fresh).GetSession(
                 session_pb.GetSessionRequest(session_id=UNKNOWN),
                 metadata=rig.tokens.metadata(AGENT),
-                timeout=10,
+                timeout=60,
             )
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
@@ -181,8 +182,9 @@ async def test_a_client_over_its_rate_is_told_when_to_come_back(
     tmp_path: Path, postgres: Server, redis_server: Server
 ) -> None:
     await asyncio.to_thread(migrated, postgres.url)
-    settings = {"per_minute": 100.0, "burst": 3.0, "agents_per_minute": 30.0}
+    settings = {"per_minute": 100.0, "burst": 3.0, "agents_per_minute": 0.6}  # one in 100 s
     async with rigged(tmp_path, postgres.url, redis_server.url, **settings) as rig:
+        began = time.monotonic()
         request = session_pb.GetSessionRequest(session_id=UNKNOWN)
         codes, refused = [], None
         for _ in range(5):
@@ -192,5 +194,6 @@ async def test_a_client_over_its_rate_is_told_when_to_come_back(
         assert refused is not None
         assert codes == [grpc.StatusCode.NOT_FOUND] * 3 + [grpc.StatusCode.RESOURCE_EXHAUSTED] * 2
         assert (refused.detail.code, refused.detail.retryable) == ("RATE_LIMITED", True)
-        assert 1 <= int(refused.trailers["retry-after"]) <= 2
+        took_s = time.monotonic() - began
+        assert 100 - took_s <= int(refused.trailers["retry-after"]) <= 100
         assert refused.retry_s is not None

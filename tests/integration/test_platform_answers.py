@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from callfleet.v1 import llm_pb2, llm_pb2_grpc, session_pb2
 from callfleet_agent.app.platform_speech import one_model
 from fakes.model_server import FakeOpenAI, Trouble
 from identities import AGENT, CLIENT, channel
-from platform_rig import Refused, Rig, rigged, stub
+from platform_rig import Refused, Rig, past_its_deadline, rigged, stub
 from private import leaks
 from stores import Server, migrated
 
@@ -35,7 +36,7 @@ class Client:
     identity: str = AGENT
 
     def ask(self, text: str, **more: Any) -> Any:
-        timeout = more.pop("timeout", 20)
+        timeout = more.pop("timeout", 60)
         request = llm_pb2.TextProcessingRequest(
             **({"text": text, "session_id": self.session} | more)
         )
@@ -141,7 +142,7 @@ async def test_one_of_which_nothing_can_be_said_is_the_dialogs(client: Client) -
 async def test_sentences_come_while_the_model_goes_on(client: Client) -> None:
     client.model.trouble = Trouble.stall(after=5)  # the role, "We do not." and a word more
     call = client.ask(OPEN)
-    first = await asyncio.wait_for(anext(aiter(call)), 10)
+    first = await asyncio.wait_for(anext(aiter(call)), 60)
     assert first.text == "We do not. "
     client.model.trouble = None
     call.cancel()
@@ -149,17 +150,21 @@ async def test_sentences_come_while_the_model_goes_on(client: Client) -> None:
 
 async def test_the_first_token_is_timed_and_not_the_answer(client: Client) -> None:
     client.model.gap_s = 0.1
-    await client.say(OPEN)
+    began = time.monotonic()
+    pieces = aiter(client.ask(OPEN))
+    await anext(pieces)  # its first sentence, words after the first of them
+    sentence = time.monotonic() - began
+    assert [piece async for piece in pieces]
     first = client.metric("callfleet_stage_seconds_sum", stage="llm_first")
     whole = client.metric("callfleet_stage_seconds_sum", stage="llm")
     assert client.metric("callfleet_stage_seconds_count", stage="llm_first") == 1
-    assert 0 < first < 0.5
+    assert 0 < first < sentence
     assert whole > first + 0.5  # eight words more
 
 
 async def gone(client: Client) -> None:
     """The model's server has lost the request."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not client.model.abandoned:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
@@ -172,7 +177,7 @@ async def test_a_cancelled_answer_ends_the_models_work_and_keeps_what_was_said(
     await anext(aiter(call))
     call.cancel()
     await gone(client)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not client.metric(  # noqa: ASYNC110
             "callfleet_grpc_requests_total", rpc="LLMService/ProcessText", status="CANCELLED"
         ):
@@ -185,9 +190,9 @@ async def test_a_cancelled_answer_ends_the_models_work_and_keeps_what_was_said(
 
 async def test_a_deadline_ends_the_models_work(client: Client) -> None:
     client.model.trouble = Trouble.stall(after=0)
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await client.say(OPEN, timeout=1)
-    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    await past_its_deadline(
+        lambda seconds: client.say(OPEN, timeout=seconds), lambda: bool(client.model.requests)
+    )
     await gone(client)
 
 

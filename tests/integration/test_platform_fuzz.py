@@ -159,7 +159,7 @@ async def code_of_one(
     rpc = kinds[method.client_streaming, method.server_streaming](path)
     requests = [good_chunk(), raw] if method.input_type.name == "AudioChunk" else [raw]
     request = iter(requests) if method.client_streaming else raw
-    call = rpc(request, metadata=metadata, timeout=20)
+    call = rpc(request, metadata=metadata, timeout=60)
     try:
         if method.server_streaming:
             async for _ in call:

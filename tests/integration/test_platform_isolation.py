@@ -65,7 +65,7 @@ class As:
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=kind.FromString,
         )
-        return await rpc(request, metadata=self._metadata, timeout=10)
+        return await rpc(request, metadata=self._metadata, timeout=60)
 
     async def refused(self, service: str, name: str, request: Any) -> Refused:
         with pytest.raises(grpc.aio.AioRpcError) as caught:

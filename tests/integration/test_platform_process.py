@@ -25,7 +25,7 @@ async def test_a_process_says_in_json_what_it_does_and_ends_when_it_is_told(
         async with channel(service.port, installation.agent) as on:
             request = session_pb.CallSession(sip_call_id="a@b", caller_phone=PHONE)
             metadata = installation.tokens.metadata(AGENT)
-            await session_manager(on).CreateSession(request, metadata=metadata, timeout=10)
+            await session_manager(on).CreateSession(request, metadata=metadata, timeout=60)
         status = await asyncio.to_thread(service.end, signal.SIGTERM)
         log = service.log.read_text()
 

@@ -27,7 +27,7 @@ from callfleet_agent.app.cli.platform import ROLES as NAMED_ROLES
 from callfleet_agent.app.platform import ROLES
 from fakes.bank import Fault
 from identities import AGENT, channel
-from platform_rig import PHONE, Rig, proof, rigged, session_manager
+from platform_rig import PHONE, Rig, past_its_deadline, proof, rigged, session_manager
 from stores import Server, database, migrated
 
 CALLER = context_pb.ROLE_CALLER
@@ -266,10 +266,10 @@ async def test_what_belongs_to_a_customer_is_sealed_in_both_stores(
 async def test_health_and_reflection_need_a_certificate_and_no_token(rig: Rig) -> None:
     health = health_pb2_grpc.HealthStub(rig.channel)
     name = "callfleet.v1.SessionManagerService"
-    answer = await health.Check(health_pb2.HealthCheckRequest(service=name), timeout=5)
+    answer = await health.Check(health_pb2.HealthCheckRequest(service=name), timeout=60)
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
     watching = health.Watch(health_pb2.HealthCheckRequest(service=name))
-    first = await asyncio.wait_for(anext(aiter(watching)), 5)
+    first = await asyncio.wait_for(anext(aiter(watching)), 60)
     assert first.status == health_pb2.HealthCheckResponse.SERVING
     watching.cancel()
 
@@ -297,14 +297,15 @@ async def test_a_bank_that_answers_nonsense_is_the_dependencys_fault(rig: Rig) -
 
 async def test_a_deadline_that_is_over_stops_the_work(rig: Rig) -> None:
     session = await rig.session()
-    rig.bank.fault = Fault.delay(4.0)
-    token = rig.tokens.metadata(AGENT)
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await rig.banking.AuthenticateCustomer(proof(session), metadata=token, timeout=0.5)
-    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    rig.bank.fault = Fault.delay(120.0)
+    token, right = rig.tokens.metadata(AGENT), proof(session)
+    await past_its_deadline(
+        lambda seconds: rig.banking.AuthenticateCustomer(right, metadata=token, timeout=seconds),
+        lambda: bool(rig.bank.requests),
+    )
     value = rig.platform.metrics.registry.get_sample_value
     labels = {"rpc": "BankingService/AuthenticateCustomer", "status": "CANCELLED"}
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(60):
         while not value("callfleet_grpc_requests_total", labels):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
