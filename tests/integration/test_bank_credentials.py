@@ -53,6 +53,7 @@ class Rig:
         (folder / "secret").write_text(f"{tokens.secret}\n")
         self.settings = HttpBankSettings(
             url=bank.url,
+            timeout_s=60.0,
             retries=0,
             oauth=OAuthSettings(
                 token_url=f"{bank.url}/oauth2/token",
@@ -104,7 +105,7 @@ class TestClientCredentials:
             second = asyncio.create_task(asked(bank))
             await asyncio.sleep(0.03)
             first.cancel()
-            await asyncio.wait_for(second, 5)
+            await asyncio.wait_for(second, 60)
 
     async def test_a_token_that_was_withdrawn_is_replaced_and_the_try_counts_once(
         self, rig: Rig
@@ -226,7 +227,7 @@ def served(files: TlsFiles, *, most: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) ->
 
 def shown(bank: FakeBank, files: TlsFiles, **more: object) -> HttpBank:
     settings = HttpBankSettings(
-        url=bank.url, retries=0, ca_file=files.ca,
+        url=bank.url, timeout_s=60.0, retries=0, ca_file=files.ca,
         certificate_file=files.certificate, key_file=files.key,
     )  # fmt: skip
     return HttpBank(replace(settings, **more))  # type: ignore[arg-type]

@@ -54,7 +54,7 @@ async def test_every_operation_and_every_answer_is_as_it_is_described(
     checked: tuple[FakeBank, Checked],
 ) -> None:
     fake, looking = checked
-    bank = HttpBank(HttpBankSettings(url=fake.url, retries=0))
+    bank = HttpBank(HttpBankSettings(url=fake.url, timeout_s=60.0, retries=0))
     proofs = [
         proof("card-last-four", "4271"), proof("pin", "0000"),
         proof("pin", "4271", caller_id="+15550123"), proof("pin", "4271", caller_id="+19990000"),

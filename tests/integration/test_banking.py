@@ -61,7 +61,7 @@ def now() -> Now:
 
 @pytest.fixture
 async def bank(fake: FakeBank, now: Now) -> AsyncIterator[HttpBank]:
-    bank = HttpBank(HttpBankSettings(url=fake.url), now.timing)
+    bank = HttpBank(HttpBankSettings(url=fake.url, timeout_s=60.0), now.timing)
     yield bank
     await bank.close()
 
@@ -338,7 +338,7 @@ class TestFaults:
         assert (await bank.query_card_delivery(CARD)).status is CardStatus.SHIPPED
 
     async def test_nobody_listens(self) -> None:
-        settings = HttpBankSettings(url="http://127.0.0.1:1", retries=0)
+        settings = HttpBankSettings(url="http://127.0.0.1:1", retries=0, timeout_s=60.0)
         bank = HttpBank(settings)
         with pytest.raises(BankUnavailableError) as caught:
             await bank.query_card_delivery(CARD)
@@ -351,7 +351,7 @@ class TestCredentialsOfOurs:
         token = tmp_path / "token"
         token.write_text("old\n")
         async with FakeBank(token="new") as fake:
-            bank = HttpBank(HttpBankSettings(url=fake.url, token_file=token))
+            bank = HttpBank(HttpBankSettings(url=fake.url, token_file=token, timeout_s=60.0))
             with pytest.raises(AuthenticationError):
                 await bank.query_card_delivery(CARD)
             token.write_text("new\n")
@@ -379,7 +379,7 @@ class TestDemoBank:
             )
         )  # fmt: skip
         host, port = await addresses
-        bank = HttpBank(HttpBankSettings(url=f"http://{host}:{port}"))
+        bank = HttpBank(HttpBankSettings(url=f"http://{host}:{port}", timeout_s=60.0))
         assert (await bank.query_card_delivery(CARD)).status is CardStatus.BLOCKED
         await bank.close()
         async with (

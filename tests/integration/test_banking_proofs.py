@@ -47,7 +47,7 @@ class SlowBank:
     is_away: bool = False
 
     async def has_been_asked(self, times: int) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             for _ in range(times):
                 await self.asks.acquire()
 
@@ -72,11 +72,16 @@ class SlowBank:
 
 @dataclass
 class Proofs:
-    """The commands on a clock that only waiting and the test move."""
+    """The commands on a clock that only waiting and the test move. While the bank is going to judge
+    (`will_judge`), a proof waits until another one is over, or nobody else is at work."""
 
     bank: SlowBank
     store: PostgresTransactions
     now: datetime = NOON
+    will_judge: bool = False
+    at_work: int = 0
+    over: int = 0
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     def __post_init__(self) -> None:
         self.commands = BankingCommands(
@@ -85,22 +90,39 @@ class Proofs:
 
     async def _wait(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
-        await asyncio.sleep(0.02)
+        if not self.will_judge:
+            return
+        before = self.over
+        await self._count(at_work=-1)
+        async with self.changed:
+            await self.changed.wait_for(lambda: self.over > before or not self.at_work)
+        await self._count(at_work=+1)
+
+    async def _count(self, *, at_work: int, over: int = 0) -> None:
+        async with self.changed:
+            self.at_work += at_work
+            self.over += over
+            self.changed.notify_all()
 
     async def give(self, credential: str, request_id: UUID | None = None) -> Verdict:
         self.now += timedelta(microseconds=1)
-        return await self.commands.authenticate(
-            Authenticate(
-                request_id=request_id or uuid4(),
-                session_id=SESSION,
-                customer_id="200417",
-                method="card_last_digits",
-                credential=credential,
+        await self._count(at_work=+1)
+        try:
+            return await self.commands.authenticate(
+                Authenticate(
+                    request_id=request_id or uuid4(),
+                    session_id=SESSION,
+                    customer_id="200417",
+                    method="card_last_digits",
+                    credential=credential,
+                )
             )
-        )
+        finally:
+            await self._count(at_work=-1, over=1)
 
     async def judged(self, *credentials: str) -> list[Verdict | BaseException]:
         """What comes of proofs that are all there before the bank judges the first."""
+        self.will_judge = True
         tasks = [asyncio.create_task(self.give(credential)) for credential in credentials]
         await self.bank.has_been_asked(3)
         self.bank.judging.set()
