@@ -38,7 +38,9 @@ class Service:
         deadline = time.monotonic() + 300  # workers load their models first
         while True:
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}/readyz"):
+                with urllib.request.urlopen(
+                    f"http://127.0.0.1:{self.http_port}/readyz", timeout=60
+                ):
                     return
             except (urllib.error.URLError, OSError):
                 assert self._process.poll() is None, self.log.read_text()

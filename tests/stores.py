@@ -5,18 +5,18 @@ import os
 import pwd
 import random
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
+import psutil
 import pytest
 
 from callfleet_agent.session.identifiers import uuid7
@@ -103,11 +103,34 @@ class KillableServer:
             time.sleep(0.05)
 
     def kill(self) -> None:
-        """kill -9 of the server and of what it has started."""
+        """kill -9 of the server and of what it has started. All of them are gone then: PostgreSQL
+        does not start again while a process of the former one still holds its memory."""
         if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-            self._process = None
+            process, self._process = self._process, None
+            with suppress(psutil.NoSuchProcess):
+                server = psutil.Process(process.pid)
+                server.suspend()  # it starts nothing more
+                everybody = [server, *server.children(recursive=True)]
+                for one in everybody:
+                    with suppress(psutil.NoSuchProcess):
+                        one.kill()
+                process.wait()
+                _until_ended(everybody)
+            process.wait()
+
+
+def _until_ended(processes: list[psutil.Process]) -> None:
+    deadline = time.monotonic() + 60
+    while left := [one for one in processes if _is_alive(one)]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.01)
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
     def freeze(self) -> None:
         """From now on it takes connections and requests, and answers none."""
