@@ -90,7 +90,7 @@ class Load:
     async def ask(self, rpc: Any, request: Any) -> Any:
         while True:
             try:
-                return await rpc(request, metadata=self.metadata, timeout=5, wait_for_ready=True)
+                return await rpc(request, metadata=self.metadata, timeout=20, wait_for_ready=True)
             except grpc.aio.AioRpcError as error:
                 if error.code() not in AGAIN:
                     raise
@@ -281,7 +281,7 @@ async def test_an_answer_that_was_given_before_the_kill_is_remembered_once(world
             sessions = stub(session_pb2_grpc.SessionManagerServiceStub, kept)
             contexts = stub(context_pb2_grpc.ContextStoreServiceStub, kept)
             call = session_pb2.CallSession(sip_call_id="a@b")
-            made = await sessions.CreateSession(call, metadata=metadata, timeout=10)
+            made = await sessions.CreateSession(call, metadata=metadata, timeout=60)
             talk = Talk(stub(llm_pb2_grpc.LLMServiceStub, on), made.session_id, metadata)
             async with asyncio.TaskGroup() as group:
                 group.create_task(talk.go_on())
@@ -291,7 +291,7 @@ async def test_an_answer_that_was_given_before_the_kill_is_remembered_once(world
                 await talk.reach(len(talk.acknowledged) + 5)
                 talk.stopping = True
             question = context_pb2.ContextRequest(session_id=made.session_id)
-            context = await contexts.GetContext(question, metadata=metadata, timeout=10)
+            context = await contexts.GetContext(question, metadata=metadata, timeout=60)
     said = [
         one.content for one in context.conversation_history if one.role == context_pb2.ROLE_CALLER
     ]
@@ -326,7 +326,7 @@ class Talk:
                     raise
 
     async def reach(self, count: int) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while len(self.acknowledged) < count:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
 
@@ -335,7 +335,7 @@ async def answered(llm: Any, question: Any, metadata: Any) -> bool:
     """Whether the answer came to its end."""
     ended = False
     try:
-        pieces = llm.ProcessText(question, metadata=metadata, timeout=5, wait_for_ready=True)
+        pieces = llm.ProcessText(question, metadata=metadata, timeout=60, wait_for_ready=True)
         async for piece in pieces:
             ended = bool(piece.finish_reason)
     except grpc.aio.AioRpcError as error:
