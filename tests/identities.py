@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from cryptography.x509.oid import NameOID
 
 from callfleet_agent.identity import TlsFiles
-from callfleet_agent.services.tokens import TokenMint, public_jwk
+from callfleet_agent.services.tokens import LONGEST_LIFE_S, TokenMint, public_jwk
 
 AGENT = "spiffe://callfleet.io/ns/bank/voiceagent/card-line"
 CLIENT = "spiffe://callfleet.io/ns/bank/client/kiosk"
@@ -159,7 +159,7 @@ class Tokens:
         fresh.replace(self.path)
 
     def mint(self, subject: str, key: str = "t1") -> TokenMint:
-        return TokenMint(self.keys[key], key, ISSUER, subject)
+        return TokenMint(self.keys[key], key, ISSUER, subject, life_s=LONGEST_LIFE_S)
 
     def metadata(self, subject: str) -> tuple[tuple[str, str], ...]:
         """What a request of this subject carries: every audience and scope."""

@@ -50,7 +50,7 @@ class Grpcurl:
         files = self.files
         options = [
             "-cacert", str(files.ca), "-cert", str(files.certificate), "-key", str(files.key),
-            "-servername", HOST, "-max-time", "60", "-format-error",
+            "-servername", HOST, "-max-time", "150", "-format-error",
         ]  # fmt: skip
         if self.with_token:
             (name, value), *_ = self.rig.tokens.metadata(self.identity)

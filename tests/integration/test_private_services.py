@@ -9,6 +9,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from itertools import chain, count, repeat
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -59,13 +60,12 @@ from stores import Server, database, migrated
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.spoken(minutes=0.6, again=False),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed here"),
 ]
 RPCS: Final = {name.rpartition(".")[2]: method for name, method in METHODS.items()}
 TEXTS: Final = (SAID, DISPLAY * 100, CALLER, HEADER)
-ANSWER_S: Final = 15.0
-MOST_TRIES: Final = 3  # a recogniser has four seconds, and here it gets a sentence at once
+ANSWER_S: Final = 60.0
 PROVED: Final = "BankingService/AuthenticateCustomer"
 JUDGED: Final = [
     bank_pb.AUTHENTICATION_STATUS_VERIFIED, bank_pb.AUTHENTICATION_STATUS_PENDING,
@@ -104,7 +104,7 @@ class Asker:
         is_one = not method.client_streaming or hasattr(messages[0], "__aiter__")
         request = messages[0] if is_one else iter(messages)
         return made(
-            request, metadata=self.tokens[who] if metadata is None else metadata, timeout=60
+            request, metadata=self.tokens[who] if metadata is None else metadata, timeout=240
         )
 
     async def ask(self, rpc: str, *messages: Any, metadata: Any = None) -> list[Any]:
@@ -199,10 +199,7 @@ async def in_sound(asker: Asker) -> None:
     """Speech that is heard, and a text that is spoken."""
     session = str(uuid4())
     heard = chunks(await spoken(SPOKEN), session_id=session)
-    words: list[Any] = []
-    for _ in range(MOST_TRIES):
-        words = words or await asker.ask("ASRService/RecognizeSpeech", *heard)
-    assert words, asker.errors[-1:]
+    assert await asker.ask("ASRService/RecognizeSpeech", *heard), asker.errors[-1:]
     assert await asker.ask("VADService/ProcessAudio", *heard), asker.errors[-1:]
     text = f"{SAID}. {NUMBER}. {SPOKEN}, {CARD}. {BIRTH}."
     request = tts_pb2.TextSynthesisRequest(
@@ -212,29 +209,25 @@ async def in_sound(asker: Asker) -> None:
 
 
 async def in_a_stream(asker: Asker, *sentences: str) -> None:
-    """A conversation over a stream: each sentence after one of the agent's."""
+    """A conversation over a stream: each sentence after one of the agent's, and the last one again
+    and again, since on a busy machine two of them may be heard as one."""
     service = "AIVoiceConnectorService"
     made = connector_pb2.CreateSessionRequest(
         format=PCMU, sample_rate=8000, caller_phone=CALLER, sip_call_id=f"{uuid4()}@phone"
     )
     (began,) = await asker.ask(f"{service}/CreateSession", made)
-    numbered: list[tuple[common_pb2.AudioChunk, bool]] = []
-    for sound in [chunks(await spoken(one), 160) for one in sentences]:
-        for place, chunk in enumerate(sound):
-            chunk.sequence_number = len(numbered) + 1
-            numbered.append((chunk, place == 0))
+    sounds = [chunks(await spoken(one), 160) for one in sentences]
     answers: asyncio.Queue[str] = asyncio.Queue()
 
     async def caller() -> AsyncIterator[common_pb2.AudioChunk]:
         yield chunks(Pcm8k.silence(160), session_id=began.session_id)[0]
-        for chunk, is_first in numbered:
-            if is_first:  # on a machine that is too slow the agent may have nothing to say
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(answers.get(), ANSWER_S)
-            yield chunk
-        while True:
-            await asyncio.sleep(0.5)
-            yield common_pb2.AudioChunk(audio_data=b"\xff" * 160, sample_rate=8000, format=PCMU)
+        numbers = count(1)
+        for sound in chain(sounds, repeat(sounds[-1])):
+            with suppress(TimeoutError):  # the agent may have nothing to say
+                await asyncio.wait_for(answers.get(), ANSWER_S)
+            for chunk in sound:
+                chunk.sequence_number = next(numbers)
+                yield chunk
 
     async def listen() -> None:
         async for chunk in asker.call(f"{service}/ProcessAudioStream", caller()):
@@ -244,7 +237,7 @@ async def in_a_stream(asker: Asker, *sentences: str) -> None:
     listening = asyncio.create_task(listen())
     question = connector_pb2.SessionStatusRequest(session_id=began.session_id)
     turns = 0
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(240):
         while turns < len(sentences) - 1:  # of the last two one may be heard as more of the other
             await asyncio.sleep(1.0)
             (status,) = await asker.ask(f"{service}/GetSessionStatus", question)
