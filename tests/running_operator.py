@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ import yaml
 
 from callfleet_operator.kube.client import KubeClient, Selection, list_all
 from callfleet_operator.ports.kinds import VOICE_AGENT, Kind, Manifest
+from ports import free_port
 
 _numbers = itertools.count(1)
 
@@ -93,12 +93,6 @@ class Installation:
 
 def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "callfleet_operator.main", *map(str, arguments)]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def http(port: int, path: str) -> tuple[int, str]:

@@ -18,9 +18,12 @@ from pathlib import Path
 
 import pytest
 
+from ports import free_port
+
 FILES = Path(__file__).parents[1] / "charts" / "callfleet" / "files"
 DRIVERS = ("kamailio", "opensips")
-_START_WITHIN_S = 20.0
+_START_WITHIN_S = 60.0
+_HOST = "127.0.0.1"
 _RPC_PATH = {"kamailio": "/RPC", "opensips": "/mi"}
 _ANY_CALL = {
     "kamailio": b'{"jsonrpc":"2.0","method":"core.version","id":1}',
@@ -36,17 +39,6 @@ def require(driver: str) -> str:
     return found
 
 
-def free_port() -> int:
-    """A port that is free for UDP and TCP on loopback now."""
-    while True:
-        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            tcp.bind(("127.0.0.1", 0))
-            port = int(tcp.getsockname()[1])
-            with suppress(OSError):
-                udp.bind(("127.0.0.1", port))
-                return port
-
-
 @dataclass
 class RunningProxy:
     """One instance. `start` and `stop` may be called again and again; the ports stay."""
@@ -55,6 +47,7 @@ class RunningProxy:
     database_url: str
     folder: Path
     probe_interval_s: int = 1
+    pod_limit_s: int = 5  # 2 in life; here a pod that is slow to answer is seldom one that is dead
     sip_port: int = field(default_factory=free_port)
     rpc_port: int = field(default_factory=free_port)
     relay: str = ""  # rtpengine's control address, udp:host:port
@@ -120,12 +113,33 @@ class RunningProxy:
         os.killpg(self.process.pid, signal.SIGCONT)
 
     def stop(self) -> None:
-        """End the instance and its workers, and wait for that."""
+        """End the instance and its workers, and wait until its ports are free."""
         if self.process is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
             self.process = None
+            deadline = time.monotonic() + _START_WITHIN_S
+            while not self._is_gone():
+                assert time.monotonic() < deadline, f"{self.driver} does not end"
+                time.sleep(0.01)
+
+    def _is_gone(self) -> bool:
+        """Its workers are no children of ours: what they hold says whether they are there."""
+        with (
+            socket.socket(type=socket.SOCK_DGRAM) as udp,
+            socket.socket() as tcp,
+            socket.socket() as rpc,
+        ):
+            for one in (tcp, rpc):  # connections that have ended do not count
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                udp.bind((_HOST, self.sip_port))
+                tcp.bind((_HOST, self.sip_port))
+                rpc.bind((_HOST, self.rpc_port))
+            except OSError:
+                return False
+            return True
 
     def tail(self) -> str:
         return self.log.read_text(errors="replace")[-3000:]
@@ -140,6 +154,8 @@ class RunningProxy:
             "CALLFLEET_DATABASE_URL": self.database_url.replace("postgresql://", "postgres://"),
             "CALLFLEET_ROUTE_SECRET": self.route_secret,
             "CALLFLEET_PROBE_INTERVAL": str(self.probe_interval_s),
+            "CALLFLEET_POD_LIMIT": str(self.pod_limit_s),
+            "CALLFLEET_POD_LIMIT_MS": str(1000 * self.pod_limit_s),
             "CALLFLEET_RPC_CLIENTS": self.rpc_clients,
             "CALLFLEET_MODULES": _opensips_modules(),
             **({"CALLFLEET_RTPENGINE": self.relay} if self.relay else {}),

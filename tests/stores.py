@@ -5,7 +5,7 @@ import os
 import pwd
 import random
 import shutil
-import socket
+import signal
 import subprocess
 import tempfile
 import time
@@ -23,6 +23,7 @@ from callfleet_agent.session.identifiers import uuid7
 from callfleet_agent.storage.database import Database, DatabaseSettings
 from callfleet_agent.storage.schema import migrate
 from callfleet_agent.storage.sealing import Sealer
+from ports import free_port as free_port
 
 
 class Server(Protocol):
@@ -62,12 +63,6 @@ def migrated(url: str) -> None:
             await migrate(connected)
 
     asyncio.run(bring_up())
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def program(name: str, *folders: str) -> Path:
@@ -118,6 +113,11 @@ class KillableServer:
                 _until_ended(everybody)
             process.wait()
 
+    def freeze(self) -> None:
+        """From now on it takes connections and requests, and answers none."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGSTOP)
+
 
 def _until_ended(processes: list[psutil.Process]) -> None:
     deadline = time.monotonic() + 60
@@ -131,12 +131,6 @@ def _is_alive(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-    def freeze(self) -> None:
-        """From now on it takes connections and requests, and answers none."""
-        if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGSTOP)
-
 
 @contextmanager
 def killable_postgres(

@@ -2,7 +2,9 @@
 
 Only what a proxy can see is there: OPTIONS, INVITE, ACK and BYE with the headers of RFC 3261 8.2.6;
 an offer of media is answered, and no media flows. A pod can be dead (silent), full (503 to calls)
-or draining (503 to OPTIONS too), and asks back inside its last call.
+or draining (503 to OPTIONS too), and asks back inside its last call. A request that is sent again,
+because this process was slow to answer, is answered again and counted once; an answer belongs to
+the request whose branch it has (RFC 3261 17.1.3).
 """
 
 import asyncio
@@ -11,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 Address = tuple[str, int]
+LIMIT_S = 60.0  # how long an answer may take: machines are slow at times
 _SDP = [("content-type", "application/sdp")]
 _COPIED = ("via", "from", "to", "call-id", "cseq")
 
@@ -54,6 +57,11 @@ class Message:
     def all(self, name: str) -> list[str]:
         return [value for known, value in self.headers if known == name]
 
+    @property
+    def branch(self) -> str:
+        """What is the same in a request, in each copy of it, and in every response to it."""
+        return self.get("via").rpartition("branch=")[2].partition(";")[0]
+
     def encode(self) -> bytes:
         lines = [self.first, *(f"{name}: {value}" for name, value in self.headers)]
         lines.append(f"content-length: {len(self.body.encode())}")
@@ -91,12 +99,13 @@ class FakePod:
     offers: list[str] = field(default_factory=list)
     media_port: int = 20000
     byes: int = 0
-    probes: int = 0
-    limit_s: float = 15.0
+    unanswered: set[str] = field(default_factory=set)  # calls that came while it was dead
+    limit_s: float = LIMIT_S
     _calls: set[str] = field(default_factory=set)
+    _ended: set[str] = field(default_factory=set)  # the branches of its BYEs
     _last: tuple[Message, Address] | None = None
     target: str = ""  # where the caller of the last call said last to be
-    _waiting: "asyncio.Future[Message] | None" = None
+    _waiting: dict[str, "asyncio.Future[Message]"] = field(default_factory=dict)
     _invited: asyncio.Event = field(default_factory=asyncio.Event)
     _transport: asyncio.DatagramTransport | None = None
 
@@ -113,9 +122,17 @@ class FakePod:
 
     async def called(self, times: int) -> None:
         """Until this many calls have come."""
-        while len(self.invites) < times:
-            self._invited.clear()
-            await self._invited.wait()
+        await self._until(lambda: len(self.invites) >= times)
+
+    async def missed(self, times: int) -> None:
+        """Until this many calls have come while it was dead."""
+        await self._until(lambda: len(self.unanswered) >= times)
+
+    async def _until(self, wanted: Callable[[], bool]) -> None:
+        async with asyncio.timeout(self.limit_s):
+            while not wanted():
+                self._invited.clear()
+                await self._invited.wait()
 
     async def ask_back(self, method: str, target: str = "", *, translated: bool = False) -> Message:
         """A request inside the last call, along its recorded route, and its final response.
@@ -138,23 +155,27 @@ class FakePod:
             ("contact", f"<{self.uri}>"),
             ("max-forwards", "70"),
         ]
-        self._waiting = asyncio.get_running_loop().create_future()
+        answer = self._waiting[branch] = asyncio.get_running_loop().create_future()
         request = Message(f"{method} {target} SIP/2.0", tuple(headers))
         way = await _listen(("127.0.0.1", 0), self._receive) if translated else self._transport
         way.sendto(request.encode(), proxy)
         try:
             async with asyncio.timeout(self.limit_s):
-                return await self._waiting
+                return await answer
         finally:
             if translated:
                 way.close()
 
     def _receive(self, request: Message, source: Address) -> None:
-        if self.dead or self._transport is None or request.method == "ACK":
+        if self._transport is None or request.method == "ACK":
+            return
+        if self.dead:
+            self._miss(request)
             return
         if request.is_response:
-            if request.status >= 200 and self._waiting is not None and not self._waiting.done():
-                self._waiting.set_result(request)
+            waiting = self._waiting.get(request.branch)
+            if request.status >= 200 and waiting is not None and not waiting.done():
+                waiting.set_result(request)
             return
         if request.method == "INVITE":
             if self._last is None or self._last[0].get("call-id") != request.get("call-id"):
@@ -163,11 +184,16 @@ class FakePod:
         for status, reason in self._answers(request):
             self._transport.sendto(self._response(request, status, reason).encode(), source)
 
+    def _miss(self, request: Message) -> None:
+        if request.method == "INVITE":
+            self.unanswered.add(request.get("call-id"))
+            self._invited.set()
+
     def _answers(self, request: Message) -> list[tuple[int, str]]:
         if request.method == "OPTIONS":
-            self.probes += 1
             return [(503, "Service Unavailable") if self.draining else (200, "OK")]
-        if request.method == "BYE":
+        if request.method == "BYE" and request.branch not in self._ended:
+            self._ended.add(request.branch)
             self.byes += 1
         if request.method == "INVITE":
             if request.get("call-id") not in self._calls:
@@ -202,12 +228,13 @@ class FakeCaller:
     Call-ID of every BYE that came to it, and a request is answered with 200."""
 
     proxy: Address
-    limit_s: float = 15.0
+    limit_s: float = LIMIT_S
     byes: list[str] = field(default_factory=list)
     named: list[str] = field(default_factory=list)  # the Request-URI of every request to it
     contact: str = ""  # what it says where it is, when that is not where it is
     _transport: asyncio.DatagramTransport | None = None
     _waiting: dict[str, "asyncio.Future[Message]"] = field(default_factory=dict)
+    _asked: set[str] = field(default_factory=set)  # the branches of what came
 
     async def start(self) -> None:
         self._transport = await _listen(("127.0.0.1", 0), self._receive)
@@ -239,9 +266,9 @@ class FakeCaller:
             if hang_up:
                 await self.hang_up(answer)
         else:
-            branch = invite.get("via").rpartition("branch=")[2]
             more = [("to", answer.get("to"))]
-            self._send(self._request("ACK", f"sip:{number}@{self._at}", call_id, 1, more, branch))
+            at = f"sip:{number}@{self._at}"
+            self._send(self._request("ACK", at, call_id, 1, more, invite.branch))
         return answer
 
     async def hang_up(self, answer: Message) -> None:
@@ -271,7 +298,7 @@ class FakeCaller:
 
     async def _transact(self, request: Message) -> Message:
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        self._waiting[f"{request.get('call-id')} {request.get('cseq')}"] = answer
+        self._waiting[request.branch] = answer
         async with asyncio.timeout(self.limit_s):
             wait_s = 0.5
             while True:
@@ -285,17 +312,18 @@ class FakeCaller:
         if not response.is_response:
             self._answer(response, source)
             return
-        key = f"{response.get('call-id')} {response.get('cseq')}"
-        waiting = self._waiting.get(key)
+        waiting = self._waiting.get(response.branch)
         if response.status >= 200 and waiting is not None and not waiting.done():
             waiting.set_result(response)
 
     def _answer(self, request: Message, source: Address) -> None:
         if request.method == "ACK" or self._transport is None:
             return
-        self.named.append(request.first.split(" ")[1])
-        if request.method == "BYE":
-            self.byes.append(request.get("call-id"))
+        if request.branch not in self._asked:
+            self._asked.add(request.branch)
+            self.named.append(request.first.split(" ")[1])
+            if request.method == "BYE":
+                self.byes.append(request.get("call-id"))
         copied = tuple(header for header in request.headers if header[0] in _COPIED)
         told = (*copied, ("contact", f"<{self.contact or self.uri}>"))
         self._transport.sendto(Message("SIP/2.0 200 OK", told).encode(), source)

@@ -8,7 +8,6 @@ import json
 import os
 import pwd
 import shutil
-import socket
 import ssl
 import subprocess
 import tempfile
@@ -28,6 +27,7 @@ import yaml
 
 from callfleet_hack.cache import REPOSITORY, tools_dir
 from callfleet_hack.control_plane import ControlPlane, control_plane
+from ports import free_port
 from proxy_rigs import installed, make_rig, rig  # noqa: F401
 
 START_WITHIN_S = 60.0
@@ -98,12 +98,6 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         more = 0 if is_talk else LESS_URGENT
         os.setpriority(os.PRIO_PROCESS, 0, min(19, NICENESS + more))
     return (yield)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def program(name: str, *folders: str) -> Path:

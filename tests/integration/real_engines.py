@@ -15,7 +15,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from callfleet_agent.app.settings import free_port
+from ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"

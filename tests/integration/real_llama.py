@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from callfleet_agent.app.settings import free_port
+from ports import free_port
 from callfleet_agent.providers.responder_openai import OpenAIResponder
 from callfleet_agent.providers.settings import EngineSettings
 from callfleet_operator.model import Engine, load_provider_pool

@@ -18,7 +18,7 @@ from callfleet_agent.app.phone.phone import Phone, PhoneSettings
 from callfleet_agent.app.phone.report import CallReport
 from callfleet_agent.app.phone.turns import Turn
 from callfleet_agent.app.recognise import recognise_status
-from callfleet_agent.app.settings import free_port
+from ports import free_port
 from fakes.bank import FakeBank, Fault
 from private import leaks
 

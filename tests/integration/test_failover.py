@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from callfleet_agent.app.recognise import Recogniser
-from callfleet_agent.app.settings import free_port
+from ports import free_port
 from callfleet_agent.audio import Pcm8k, Pcm16k, Pcm24k
 from callfleet_agent.audio.level import dbfs
 from callfleet_agent.audio.resample import resample

@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from callfleet_agent.app.settings import free_port
+from ports import free_port
 from callfleet_agent.chain import Fault
 from callfleet_agent.providers import Message, Prompt, ProviderError
 from callfleet_agent.services.engine_probe import EngineProbe, Pace, Target

@@ -9,7 +9,8 @@ from urllib.parse import quote
 import asyncpg
 import pytest
 
-from integration.conftest import PostgresDatabase, free_port
+from integration.conftest import PostgresDatabase
+from ports import free_port
 
 COMMAND = [sys.executable, "-m", "callfleet_operator.main", "migrate", "--driver", "kamailio"]
 

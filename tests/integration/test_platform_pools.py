@@ -14,7 +14,7 @@ import yaml
 
 from callfleet.v1 import asr_pb2, asr_pb2_grpc, common_pb2, tts_pb2, tts_pb2_grpc
 from callfleet_agent.app.platform import Platform, PlatformSettings
-from callfleet_agent.app.settings import free_port
+from ports import free_port
 from callfleet_agent.audio import Pcm8k
 from callfleet_agent.audio.g711 import Law, encode
 from callfleet_agent.audio.level import dbfs

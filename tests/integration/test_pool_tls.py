@@ -15,7 +15,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from callfleet.v1 import asr_pb2_grpc, common_pb2
-from callfleet_agent.app.settings import free_port
+from ports import free_port
 from callfleet_agent.audio import Pcm, Pcm8k, Pcm22k
 from callfleet_agent.chain import Fault
 from callfleet_agent.dialog import Dialog

@@ -19,6 +19,7 @@ from callfleet_operator.proxies.rows import Held
 from callfleet_operator.proxies.rpc import JsonRpc
 from fakes.sip_pods import sdp
 from media_ends import audio_port, media_ends
+from ports import free_port
 from proxy_calls import serve
 from proxy_rigs import (
     ALLOWED,
@@ -31,7 +32,7 @@ from proxy_rigs import (
     until,
     with_state,
 )
-from running_proxies import FILES, RunningProxy, TcpTap, free_port, require
+from running_proxies import FILES, RunningProxy, TcpTap, require
 
 real = pytest.mark.parametrize("make_rig", ["kamailio", "opensips"], indirect=True)
 MakeRig = Callable[..., Awaitable[RealRig]]
