@@ -16,7 +16,19 @@ from callfleet_operator.ports.proxy import (
     StaleEpoch,
     WantedRow,
 )
-from proxy_rigs import ALLOWED, INACTIVE, Rig, agent, number, until, with_state
+from proxy_rigs import (
+    ALLOWED,
+    INACTIVE,
+    LIMIT_S,
+    SHORT,
+    Rig,
+    agent,
+    number,
+    until,
+    with_state,
+)
+
+MakeRig = Callable[..., Awaitable[Rig]]
 
 
 async def test_a_new_row_is_active_once_a_probe_was_answered(rig: Rig) -> None:
@@ -136,7 +148,7 @@ async def test_a_removed_row_is_absent_and_the_rest_stays(rig: Rig) -> None:
     assert outcome.state_of(wanted.uid, stays.uri) is SeenState.ACTIVE
 
 
-async def test_foreign_rows_are_never_touched(make_rig: Callable[..., Awaitable[Rig]]) -> None:
+async def test_foreign_rows_are_never_touched(make_rig: MakeRig) -> None:
     rig = await make_rig(set_ids=(7000, 7009))
     pod, foreign = await rig.pod(), await rig.pod()
     await rig.add_foreign_row(7000, foreign.uri)
@@ -214,7 +226,7 @@ async def test_a_foreign_row_that_its_owner_deletes_takes_no_calls_after_the_nex
     assert await rig.reached(line, 6) == {pod.uri}
 
 
-async def test_set_ids_can_run_out(make_rig: Callable[..., Awaitable[Rig]]) -> None:
+async def test_set_ids_can_run_out(make_rig: MakeRig) -> None:
     rig = await make_rig(set_ids=(7100, 7101))
     agents = [agent(name, numbers=[number()]) for name in ("one", "two", "three")]
 
@@ -280,14 +292,17 @@ async def test_an_older_epoch_writes_nothing(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("how", ["away", "hangs"])
-async def test_a_database_that_is_away_or_hangs_is_told_in_time(rig: Rig, how: str) -> None:
+async def test_a_database_that_is_away_or_hangs_is_told_in_time(
+    make_rig: MakeRig, how: str
+) -> None:
+    rig = await make_rig(timing=SHORT)
     pod, late = await rig.pod(), await rig.pod()
     wanted = agent("card", pod)
     await rig.proxy.sync([wanted], epoch=1)
     await until(rig, wanted, SeenState.ACTIVE, pod)
 
     await rig.database(how)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LIMIT_S):
         for _ in range(2):
             with pytest.raises(ProxyDatabaseUnavailable):
                 await rig.proxy.sync([agent("card", pod, late)], epoch=1)
@@ -302,7 +317,8 @@ async def test_a_database_that_is_away_or_hangs_is_told_in_time(rig: Rig, how: s
 
 
 @pytest.mark.parametrize("fault", ["rpc_away", "rpc_hangs"])
-async def test_an_instance_that_is_away_confirms_nothing(rig: Rig, fault: str) -> None:
+async def test_an_instance_that_is_away_confirms_nothing(make_rig: MakeRig, fault: str) -> None:
+    rig = await make_rig(timing=SHORT)
     pod, late = await rig.pod(), await rig.pod()
     wanted = agent("card", pod)
     await rig.proxy.sync([wanted], epoch=1)
@@ -310,7 +326,7 @@ async def test_an_instance_that_is_away_confirms_nothing(rig: Rig, fault: str) -
 
     await getattr(rig, fault)(rig.endpoints[0])
     wanted = with_state(agent("card", pod, late), INACTIVE, pod)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LIMIT_S):
         outcome = await rig.proxy.sync([wanted], epoch=1)
     assert not outcome.in_sync
     assert outcome.instances[rig.endpoints[0]]
@@ -392,7 +408,7 @@ async def test_a_sync_that_changes_nothing_disturbs_nothing(rig: Rig) -> None:
 
 
 async def test_what_one_instance_says_is_not_enough(
-    make_rig: Callable[..., Awaitable[Rig]],
+    make_rig: MakeRig,
 ) -> None:
     rig = await make_rig(instances=2)
     pod, goes = await rig.pod(), await rig.pod()

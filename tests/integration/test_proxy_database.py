@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,9 +18,8 @@ from callfleet_operator.ports.proxy import (
     WantedRow,
 )
 from callfleet_operator.proxies import migrate, open_proxy
-from callfleet_operator.proxies.driver import Timing
 from callfleet_operator.proxies.migrations import TABLE_VERSIONS, Driver
-from proxy_rigs import PostgresServer, agent, number
+from proxy_rigs import TIMING, PostgresServer, agent, number
 
 DRIVERS: tuple[Driver, ...] = ("kamailio", "opensips")
 ROW = WantedRow("sip:10.0.0.1:5060", "p1")
@@ -53,8 +53,7 @@ def driver(tmp_path: Path, url: str, name: str = "kamailio", **timing: Any) -> P
         "sipAddress": "127.0.0.1:5060",
     }
     proxy = ProxySettings.model_validate(settings)
-    limits = {"rpc_limit_s": 0.5, "database_limit_s": 1.0} | timing
-    return open_proxy(proxy, installation="test", timing=Timing(**limits))
+    return open_proxy(proxy, installation="test", timing=replace(TIMING, **timing))
 
 
 @pytest.mark.parametrize("name", DRIVERS)
@@ -192,7 +191,7 @@ async def test_a_lock_that_somebody_keeps_is_not_waited_for_for_ever(
     postgres: Database, sql: asyncpg.Connection, tmp_path: Path
 ) -> None:
     await migrate(postgres.url, "kamailio")
-    proxy = driver(tmp_path, postgres.url)
+    proxy = driver(tmp_path, postgres.url, database_limit_s=3.0)
     async with sql.transaction():
         await sql.execute("LOCK TABLE dispatcher IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(ProxyDatabaseUnavailable):
@@ -279,7 +278,7 @@ async def test_two_installations_share_a_database_without_meeting(
             "sipAddress": "127.0.0.1:5060",
         }
     )
-    theirs = open_proxy(settings, installation="other", timing=Timing(rpc_limit_s=0.5))
+    theirs = open_proxy(settings, installation="other", timing=TIMING)
     line = number()
 
     mine, other = await asyncio.gather(
