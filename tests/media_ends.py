@@ -54,7 +54,7 @@ class MediaEnd(asyncio.DatagramProtocol):
             self._transport.sendto(bytes(self.packet(number)), (LOOPBACK, port))
             await asyncio.sleep(PACKET_S)
 
-    async def got(self, count: int, limit_s: float = 5.0) -> None:
+    async def got(self, count: int, limit_s: float = 60.0) -> None:
         """Until so many packets have come, or for so long."""
         with suppress(TimeoutError):
             async with asyncio.timeout(limit_s):

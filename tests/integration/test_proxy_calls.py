@@ -3,8 +3,10 @@
 import asyncio
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -24,6 +26,7 @@ from proxy_calls import serve
 from proxy_rigs import (
     ALLOWED,
     INACTIVE,
+    LIMIT_S,
     TIMING,
     Install,
     RealRig,
@@ -85,8 +88,11 @@ Content-Length: 0
 """
 
 
-async def sipp(rig: RealRig, line: str, calls: int, rate: int, transport: str = "u1") -> int:
-    """Bounded load from sipp's phone; its exit status is 0 when every call was good."""
+async def sipp(
+    rig: RealRig, line: str, rate: int, calls: int = 10_000, transport: str = "u1"
+) -> asyncio.subprocess.Process:
+    """Load from sipp's phone; its exit status is 0 when every call was good. SIGUSR1 lets it end
+    the calls that it has begun, and begin no more."""
     program = shutil.which("sipp")
     if program is None:
         pytest.skip("sipp is not on PATH (Debian: sip-tester)")
@@ -94,24 +100,21 @@ async def sipp(rig: RealRig, line: str, calls: int, rate: int, transport: str = 
     scenario.write_text(_PHONE)
     host, port = next(iter(rig.running.values())).address
     options = {"-r": rate, "-m": calls, "-i": "127.0.0.1", "-t": transport, "-s": line, "-l": 200}
-    process = await asyncio.create_subprocess_exec(
-        *[program, f"{host}:{port}", "-sf", str(scenario), "-timeout", "30s", "-nostdin"],
+    return await asyncio.create_subprocess_exec(
+        *[program, f"{host}:{port}", "-sf", str(scenario), "-timeout", "120s", "-nostdin"],
         *[str(part) for pair in options.items() for part in pair],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd=rig.folder,
     )
-    return await process.wait()
 
 
 async def synced(rig: RealRig, agents: list[AgentRows]) -> None:
     """Sync as often as the core would until everything is as wanted."""
-    for _ in range(50):
-        outcome = await rig.proxy.sync(agents, epoch=1)
-        if outcome.in_sync:
-            return
+    deadline = time.monotonic() + LIMIT_S
+    while not (outcome := await rig.proxy.sync(agents, epoch=1)).in_sync:
+        assert time.monotonic() < deadline, f"never in sync: {outcome.instances}"
         await asyncio.sleep(min(outcome.look_again_s or 0.5, 0.5))
-    pytest.fail(f"never in sync: {outcome.instances}")
 
 
 @real
@@ -208,7 +211,7 @@ async def test_silence_alone_takes_a_destination_out(make_rig: MakeRig) -> None:
     await rig.add_foreign_row(set_id, dead.uri)  # no probe looks at it
     await rig.add_foreign_number(line, f"set={set_id}")
     async with aiohttp.ClientSession() as session:
-        rpc = JsonRpc(session, rig.endpoints[0], 2)
+        rpc = JsonRpc(session, rig.endpoints[0], LIMIT_S)
         commands = DIALECTS[rig.installed.driver]().commands(rpc)
         await commands.reload_destinations()
         await commands.reload_numbers()
@@ -237,16 +240,17 @@ async def test_a_drain_under_load_loses_no_call(make_rig: MakeRig) -> None:
     rig = await make_rig()
     line, wanted, pods = await serve(rig, 3)
 
-    async with asyncio.TaskGroup() as group:
-        load = group.create_task(sipp(rig, line, calls=210, rate=30))
-        await pods[0].called(15)
-        outcome = await rig.proxy.sync([with_state(wanted, INACTIVE, pods[0])], epoch=1)
-        assert outcome.in_sync
-        await until(rig, wanted, SeenState.INACTIVE, pods[0])
-        confirmed = asyncio.get_running_loop().time()
+    load = await sipp(rig, line, rate=30)
+    await pods[0].called(15)
+    outcome = await rig.proxy.sync([with_state(wanted, INACTIVE, pods[0])], epoch=1)
+    assert outcome.in_sync
+    await until(rig, wanted, SeenState.INACTIVE, pods[0])
+    confirmed = asyncio.get_running_loop().time()
+    await pods[1].called(len(pods[1].invites) + 30)
+    load.send_signal(signal.SIGUSR1)
 
-    assert load.result() == 0
-    assert sum(len(pod.invites) for pod in pods) == 210
+    assert await load.wait() == 0
+    assert sum(len(pod.invites) for pod in pods) == sum(pod.byes for pod in pods) > 75
     assert not [when for when in pods[0].invites if when > confirmed]
     assert [when for when in pods[1].invites if when > confirmed]
 
@@ -254,16 +258,18 @@ async def test_a_drain_under_load_loses_no_call(make_rig: MakeRig) -> None:
 @real
 async def test_a_change_of_other_agents_under_load_disturbs_no_call(make_rig: MakeRig) -> None:
     rig = await make_rig()
-    line, wanted, _ = await serve(rig, 2)
+    line, wanted, (pod, _) = await serve(rig, 2)
     other = await rig.pod()
 
-    async with asyncio.TaskGroup() as group:
-        load = group.create_task(sipp(rig, line, calls=150, rate=50))
-        for i in range(6):
-            agents = [wanted, agent(f"other{i}", other, numbers=[number()])]
-            assert (await rig.proxy.sync(agents, epoch=1)).in_sync
+    load = await sipp(rig, line, rate=50)
+    await pod.called(25)
+    for i in range(6):
+        agents = [wanted, agent(f"other{i}", other, numbers=[number()])]
+        assert (await rig.proxy.sync(agents, epoch=1)).in_sync
+    await pod.called(len(pod.invites) + 25)
+    load.send_signal(signal.SIGUSR1)
 
-    assert load.result() == 0
+    assert await load.wait() == 0
 
 
 @real
@@ -271,7 +277,8 @@ async def test_calls_over_tcp(make_rig: MakeRig) -> None:
     rig = await make_rig()
     line, _, pods = await serve(rig, 2)
 
-    assert await sipp(rig, line, calls=10, rate=20, transport="t1") == 0
+    load = await sipp(rig, line, rate=20, calls=10, transport="t1")
+    assert await load.wait() == 0
     assert sum(pod.byes for pod in pods) == 10
 
 
@@ -283,7 +290,7 @@ async def test_a_call_that_times_out_does_not_undo_a_drain(make_rig: MakeRig) ->
 
     pod.dead = True
     call = asyncio.create_task(caller.call(line))
-    await asyncio.sleep(0.3)
+    await pod.missed(1)
     await rig.proxy.sync([with_state(wanted, INACTIVE, pod)], epoch=1)
     assert (await call).status == 503
     pod.dead = False
@@ -314,7 +321,7 @@ async def test_a_foreign_row_keeps_what_its_owner_set(make_rig: MakeRig) -> None
     foreign = await rig.pod()
     await rig.add_foreign_row(77, foreign.uri)
     async with aiohttp.ClientSession() as session:
-        rpc = JsonRpc(session, rig.endpoints[0], 2)
+        rpc = JsonRpc(session, rig.endpoints[0], LIMIT_S)
         commands = DIALECTS[rig.installed.driver]().commands(rpc)
         await commands.reload_destinations()
         await commands.set_state((77, foreign.uri), Held.DRAINED)
@@ -390,9 +397,10 @@ def rtpengine(tmp_path: Path) -> Iterator[str]:
 def wait_for_relay(address: str) -> None:
     """Until rtpengine answers a ping: a proxy that starts before it does without it for a while."""
     host, port = address.split(":")
+    deadline = time.monotonic() + LIMIT_S
     with socket.socket(type=socket.SOCK_DGRAM) as probe:
         probe.settimeout(0.1)
-        for _ in range(100):
+        while time.monotonic() < deadline:
             probe.sendto(b"1 d7:command4:pinge", (host, int(port)))
             with suppress(OSError):
                 assert b"pong" in probe.recv(1500)
@@ -499,7 +507,7 @@ async def test_remote_commands_are_on_the_private_port_only(installed: Install) 
     found = await installed("kamailio")
     instance = found.instances[0]
     body = b'{"jsonrpc":"2.0","method":"core.version","id":1}'
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=3)) as session:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=LIMIT_S)) as session:
         private = f"http://127.0.0.1:{instance.rpc_port}"
         async with session.get(f"{private}/healthz") as answer:
             assert answer.status == 200
@@ -520,7 +528,7 @@ async def test_remote_commands_come_from_named_networks_only(
     instance.launch()
     try:
         body = b'{"jsonrpc":"2.0","method":"core.version","id":1}'
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=3)) as session:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=LIMIT_S)) as session:
             await answers(session, f"http://127.0.0.1:{instance.rpc_port}/healthz")
             async with session.post(instance.endpoint, data=body) as answer:
                 assert answer.status == status
@@ -530,7 +538,8 @@ async def test_remote_commands_come_from_named_networks_only(
 
 async def answers(session: aiohttp.ClientSession, url: str) -> None:
     """Until a server that starts answers."""
-    for _ in range(200):
+    deadline = time.monotonic() + LIMIT_S
+    while time.monotonic() < deadline:
         try:
             async with session.get(url) as answer:
                 assert answer.status == 200
