@@ -20,6 +20,11 @@ from callfleet_operator.ports.kinds import VOICE_AGENT, Kind, Manifest
 from ports import free_port
 
 _numbers = itertools.count(1)
+LIMIT_S = 120.0  # a process may start and answer ten times slower than it does alone
+# Nobody takes the lease of a leader that stalls. Where one takes over from another, it has a short
+# one: it waits for its end.
+LEASE = {"durationSeconds": 30, "renewSeconds": 4}
+SHORT_LEASE = {"durationSeconds": 8, "renewSeconds": 2}
 
 
 class Installation:
@@ -45,7 +50,7 @@ class Installation:
             "namespace": self.system,
             "watchNamespaces": [self.namespace],
             "httpPort": port,
-            "lease": {"durationSeconds": 5, "renewSeconds": 1},
+            "lease": LEASE,
         }
         path.write_text(yaml.safe_dump(content | changes))
         return path
@@ -66,7 +71,7 @@ class Installation:
         finally:
             if child.poll() is None:
                 child.send_signal(signal.SIGTERM)
-                child.wait(timeout=30)
+                child.wait(timeout=LIMIT_S)
             log.close()
 
     def log(self, port: int) -> list[dict[str, object]]:
@@ -97,7 +102,7 @@ def command(*arguments: object) -> list[str]:
 
 def http(port: int, path: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as response:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as response:
             return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -105,14 +110,18 @@ def http(port: int, path: str) -> tuple[int, str]:
         return 0, ""
 
 
-def metric(port: int, name: str) -> float:
-    for line in http(port, "/metrics")[1].splitlines():
+def metric(port: int, name: str) -> float | None:
+    """Its value, 0 where the process does not tell it (yet); None where it does not answer."""
+    status, text = http(port, "/metrics")
+    if status != 200:
+        return None
+    for line in text.splitlines():
         if line.startswith(f"callfleet_operator_{name} "):
             return float(line.split()[1])
     return 0.0
 
 
-async def until(wanted: Callable[[], object], seconds: float = 60.0, pause: float = 0.1) -> None:
+async def until(wanted: Callable[[], object], seconds: float = LIMIT_S, pause: float = 0.1) -> None:
     """Polls a condition outside of this process."""
     deadline = time.monotonic() + seconds
     while True:

@@ -30,7 +30,7 @@ from callfleet_operator.ports.kinds import CERTIFICATE, SECRET, VOICE_AGENT
 from callfleet_operator.ports.kube import Ref
 from callfleet_operator.reconcile.platform import OPERATOR_TLS
 from definitions import installed, released
-from running_operator import Installation, leads, until
+from running_operator import LIMIT_S, Installation, leads, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -62,7 +62,7 @@ def program() -> list[str]:
 
 @pytest.fixture
 async def client(crds: None, apiserver: Path) -> AsyncIterator[KubeClient]:
-    async with KubeClient(await connect(apiserver)) as client:
+    async with KubeClient(await connect(apiserver), timeout_s=LIMIT_S) as client:
         yield client
 
 
@@ -106,7 +106,7 @@ def authority(kube: Kube, apiserver: Path, tmp_path: Path) -> Iterator[bytes]:
                 yield ca.certificate
             finally:
                 child.send_signal(signal.SIGTERM)
-                child.wait(timeout=60)
+                child.wait(timeout=LIMIT_S)
 
 
 async def test_what_the_operator_asks_for_is_issued_renewed_and_taken(
@@ -132,7 +132,7 @@ async def test_what_the_operator_asks_for_is_issued_renewed_and_taken(
     with installation.operator(platform=platform, identities=identities) as (_, port):
         await until(lambda: leads(port))
         await installation.apply(client, banking={})
-        await until(issued, 120)
+        await until(issued)
 
         mine = await must(client, agent)
         read = x509.load_pem_x509_certificate(mine["tls.crt"])
@@ -154,7 +154,7 @@ async def test_what_the_operator_asks_for_is_issued_renewed_and_taken(
         # Whoever deletes a Secret gets another key, and what takes it goes on.
         for ref in (agent, own):
             await client.delete(ref)
-        await until(issued, 120)
+        await until(issued)
         assert (await must(client, agent))["tls.key"] != mine["tls.key"]
         await leaf.refresh()
         second = leaf.current()
@@ -164,7 +164,7 @@ async def test_what_the_operator_asks_for_is_issued_renewed_and_taken(
             tmp_path, await must(client, sessions), await must(client, agent),
             f"sessions.{system}.svc",
         )  # fmt: skip
-        assert leads(port)
+        await until(lambda: leads(port))
 
         await client.delete(Ref(VOICE_AGENT, bank, "card-line"))
         await until(lambda: gone(client, Ref(VOICE_AGENT, bank, "card-line")))

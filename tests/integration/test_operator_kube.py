@@ -33,6 +33,7 @@ from fakes.kube import FakeKube
 
 ROOT = Path(__file__).resolve().parents[2]
 _numbers = itertools.count(1)
+LIMIT_S = 60.0
 
 Client = KubeClient | FakeKube
 
@@ -44,7 +45,7 @@ def with_crds(crds: None, apiserver: Path) -> Path:
 
 @pytest.fixture
 async def real(with_crds: Path) -> AsyncIterator[KubeClient]:
-    async with KubeClient(await connect(with_crds)) as client:
+    async with KubeClient(await connect(with_crds), timeout_s=LIMIT_S) as client:
         yield client
 
 
@@ -53,7 +54,7 @@ async def client(request: pytest.FixtureRequest) -> AsyncIterator[Client]:
     if request.param == "fake":
         yield FakeKube()
         return
-    async with KubeClient(await connect(request.getfixturevalue("with_crds"))) as client:
+    async with KubeClient(await connect(request.getfixturevalue("with_crds")), timeout_s=LIMIT_S) as client:
         yield client
 
 
@@ -265,7 +266,7 @@ async def test_a_watch_tells_what_happens_after_a_list(client: Client, namespace
     await client.apply(config(namespace, x="2"))
     await client.delete(Ref(CONFIG_MAP, namespace, "a"))
     seen = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(LIMIT_S):
         async for event in client.watch(selection, since, timeout_s=30):
             if event.type != "BOOKMARK":
                 seen.append((event.type, event.object["data"]["x"]))
@@ -277,7 +278,7 @@ async def test_a_watch_tells_what_happens_after_a_list(client: Client, namespace
 async def test_a_watch_ends_after_its_time(client: Client, namespace: str) -> None:
     selection = Selection(CONFIG_MAP, namespace)
     since = (await client.list_page(selection)).resource_version
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(LIMIT_S):
         async for event in client.watch(selection, since, timeout_s=1):
             assert event.type == "BOOKMARK"
 
@@ -309,7 +310,7 @@ async def test_a_version_from_the_future_or_the_past_is_an_error_and_not_silence
 
 
 async def exhaust(client: KubeClient, selection: Selection, since: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(LIMIT_S):
         async for event in client.watch(selection, since, timeout_s=2):
             raise AssertionError(event.type)
 
@@ -326,7 +327,7 @@ async def test_nobody_there_is_unavailable() -> None:
 
 
 async def test_a_closed_client_leaves_no_connection_open(with_crds: Path) -> None:
-    client = KubeClient(await connect(with_crds))
+    client = KubeClient(await connect(with_crds), timeout_s=LIMIT_S)
     namespace = await new_namespace(client)
     selection = Selection(CONFIG_MAP, namespace)
     since = (await client.list_page(selection)).resource_version
@@ -368,7 +369,7 @@ async def test_a_reflector_follows_the_real_server(real: KubeClient) -> None:
     )
     task = asyncio.create_task(run_all([reflector]))
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(LIMIT_S):
             await caches.wait_synced()
             await real.create(config(namespace, x="1"))
             assert (await changes.get()).old is None
@@ -386,18 +387,19 @@ async def test_of_two_candidates_for_the_real_lease_one_leads(real: KubeClient) 
     both = [
         Lease(
             real,
-            LeaseTerms(namespace, "operator", holder, duration_s=5.0, renew_s=1.0),
+            LeaseTerms(namespace, "operator", holder, duration_s=LIMIT_S, renew_s=1.0),
             SystemClock(),
             lambda: 0.5,
         )
         for holder in ("a", "b")
     ]
     tasks = [asyncio.create_task(each.acquire()) for each in both]
+    await asyncio.wait(tasks, timeout=LIMIT_S, return_when=asyncio.FIRST_COMPLETED)
     done, waiting = await asyncio.wait(tasks, timeout=3)
     assert (len(done), len(waiting)) == (1, 1)
     winner = next(each for each in both if each.epoch is not None)
     await winner.release()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LIMIT_S):
         epochs = await asyncio.gather(*tasks)
     assert abs(epochs[0] - epochs[1]) == 1
     lease = await real.get(LEASE, namespace, "operator")
@@ -419,7 +421,7 @@ async def test_events_are_what_the_real_server_takes(real: KubeClient) -> None:
     task = asyncio.create_task(recorder.run())
     for _ in range(3):
         recorder.emit(agent, EventType.WARNING, "PoolNotFound", "ProvidersReady", "no such pool")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LIMIT_S):
         while True:
             events = (await list_all(real, Selection(EVENT, namespace))).items
             if events and (events[0].get("series") or {}).get("count") == 2:

@@ -34,7 +34,7 @@ from callfleet_operator.ports.kinds import (
 )
 from callfleet_operator.ports.kube import Ref
 from callfleet_operator.resources.settings import live_of
-from running_operator import Installation, leads, until
+from running_operator import LIMIT_S, Installation, leads, until
 
 LLM: dict[str, Any] = {
     "engine": "llamacpp",
@@ -57,7 +57,7 @@ pytestmark = pytest.mark.usefixtures("crds")
 
 @pytest.fixture
 async def client(apiserver: Path) -> AsyncIterator[KubeClient]:
-    async with KubeClient(await connect(apiserver)) as client:
+    async with KubeClient(await connect(apiserver), timeout_s=LIMIT_S) as client:
         yield client
 
 
@@ -177,6 +177,11 @@ async def test_a_pool_from_its_manifest_to_its_end(
         # Its pod answers: agents are told that it is there, where, and in which generation.
         await pool.pod(ready=True, initContainerStatuses=[loaded()])
         await pool.says("Serving")
+
+        async def used() -> bool:
+            return (await pool.status()).get("users") == ["card-line"]
+
+        await until(used)
         status = await pool.status()
         endpoint = f"http://llm-pool.{installation.namespace}.svc:8080/v1"
         assert status["endpoint"] == endpoint
@@ -357,7 +362,7 @@ async def test_a_key_is_followed_and_stays_where_it_belongs(
             async def followed(text: str = text) -> bool:
                 return await held() == text
 
-            await until(followed, 90)
+            await until(followed)
         await pool.says("Unreachable")
     assert "sk-" not in (installation.folder / f"operator-{port}.log").read_text()
     for kind in (PROVIDER_POOL, VOICE_AGENT, CONFIG_MAP, DEPLOYMENT):

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -30,7 +31,7 @@ from callfleet_operator.ports.kinds import (
     Kind,
 )
 from callfleet_operator.ports.kube import Ref
-from running_operator import command, http, leads, metric, until
+from running_operator import LIMIT_S, SHORT_LEASE, command, http, leads, metric, until
 
 ROOT = Path(__file__).resolve().parents[2]
 CHILDREN = {
@@ -47,7 +48,7 @@ CHILDREN = {
 
 @pytest.fixture
 async def client(crds: None, apiserver: Path) -> AsyncIterator[KubeClient]:
-    async with KubeClient(await connect(apiserver)) as client:
+    async with KubeClient(await connect(apiserver), timeout_s=LIMIT_S) as client:
         yield client
 
 
@@ -83,7 +84,7 @@ async def test_from_start_to_sigterm(installation: Installation, client: KubeCli
         await until(lambda: installation.whole(client))
         await until(lambda: events_of(installation, client))
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=LIMIT_S) == 0
     lease = await client.get(LEASE, installation.system, "callfleet-operator")
     assert lease is not None
     assert not lease["spec"].get("holderIdentity")
@@ -102,7 +103,7 @@ async def events_of(installation: Installation, client: KubeClient) -> bool:
 async def test_killed_in_the_middle_of_a_reconcile(
     installation: Installation, client: KubeClient, kind: Kind
 ) -> None:
-    with installation.operator() as (process, port):
+    with installation.operator(lease=SHORT_LEASE) as (process, port):
         await until(lambda: leads(port))
         await until(lambda: http(port, "/readyz")[0] == 200)
         await installation.apply(client)
@@ -110,16 +111,23 @@ async def test_killed_in_the_middle_of_a_reconcile(
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     with installation.operator() as (_, port):
+        await until(lambda: at_rest(port))
         await until(lambda: installation.whole(client))
-        await until(lambda: metric(port, "queue_length") == 0)
+        await until(lambda: at_rest(port))
         before = await versions(installation, client)
     # And once more, in peace: nothing is written.
     with installation.operator() as (_, port):
-        await until(lambda: metric(port, "reconcile_rounds_total") >= 1)
-        await until(lambda: metric(port, "queue_length") == 0)
+        await until(lambda: at_rest(port))
         await asyncio.sleep(1)
         assert metric(port, "writes_total") == 0
         assert await versions(installation, client) == before
+
+
+def at_rest(port: int) -> bool:
+    """It leads, and has done what there was to do."""
+    if not (metric(port, "reconcile_rounds_total") or 0) >= 1:
+        return False
+    return metric(port, "queue_length") == 0
 
 
 async def versions(installation: Installation, client: KubeClient) -> dict[tuple[str, str], str]:
@@ -134,7 +142,8 @@ async def versions(installation: Installation, client: KubeClient) -> dict[tuple
 async def test_of_two_operators_the_second_waits_and_takes_over(
     installation: Installation, client: KubeClient
 ) -> None:
-    with installation.operator() as (first, one), installation.operator() as (second, two):
+    both = (installation.operator(lease=SHORT_LEASE) for _ in range(2))
+    with next(both) as (first, one), next(both) as (second, two):
         await until(lambda: leads(one) or leads(two))
         leader, waiting = (one, two) if leads(one) else (two, one)
         await until(lambda: http(waiting, "/readyz")[0] == 200)
@@ -146,7 +155,7 @@ async def test_of_two_operators_the_second_waits_and_takes_over(
         frozen = first if leader == one else second
         os.kill(frozen.pid, signal.SIGSTOP)
         try:
-            await until(lambda: leads(waiting), 30)
+            await until(lambda: leads(waiting))
             before = await client.get(LEASE, installation.system, "callfleet-operator")
             ref = Ref(VOICE_AGENT, installation.namespace, "card-line")
             await client.patch(ref, {"spec": {"dialog": {"bankName": "Another"}}})
@@ -154,7 +163,7 @@ async def test_of_two_operators_the_second_waits_and_takes_over(
         finally:
             os.kill(frozen.pid, signal.SIGCONT)
         # It wakes up, finds that it does not lead, and waits for the other.
-        await until(lambda: not leads(leader))
+        await until(lambda: metric(leader, "leader") == 0)
         await asyncio.sleep(3)
         after = await client.get(LEASE, installation.system, "callfleet-operator")
         assert before is not None
@@ -199,7 +208,7 @@ def kubectl(kubeconfig: Path, *arguments: str, text: str = "") -> str:
         input=text,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LIMIT_S,
         check=False,
     )
     return done.stdout.strip() or done.stderr
@@ -216,6 +225,14 @@ def entitled(installation: Installation) -> Installation:
     content["users"][0]["user"] = {"token": token}
     installation.kubeconfig = installation.folder / "operator.kubeconfig"
     installation.kubeconfig.write_text(yaml.safe_dump(content))
+    # The server learns of roles and bindings after each other, and after they are written.
+    of_cluster = ("-n", installation.namespace, "get", "voiceagents.callfleet.io")
+    of_home = ("-n", system, "create", "leases.coordination.k8s.io")
+    deadline = time.monotonic() + LIMIT_S
+    for asked in (of_cluster, of_home):
+        while kubectl(installation.kubeconfig, "auth", "can-i", *asked).splitlines()[-1:] != ["yes"]:
+            assert time.monotonic() < deadline, f"no right to {asked}"
+            time.sleep(0.1)
     return installation
 
 
@@ -299,7 +316,7 @@ def complaint(*arguments: object, **environment: str) -> tuple[int, str]:
         command(*arguments),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LIMIT_S,
         check=False,
         env={**os.environ, "KUBECONFIG": "", **environment},
     )

@@ -27,7 +27,7 @@ from callfleet_operator.kube.connection import connect
 from callfleet_operator.ports.kinds import SERVICE
 from mounted import Mount
 from platform_rig import session_manager
-from running_operator import Installation, http, until
+from running_operator import LIMIT_S, Installation, http, until
 from stores import Server, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,7 +45,7 @@ OPTIONS = (("grpc.ssl_target_name_override", NAME),)
 
 @pytest.fixture
 async def client(crds: None, apiserver: Path) -> AsyncIterator[KubeClient]:
-    async with KubeClient(await connect(apiserver)) as client:
+    async with KubeClient(await connect(apiserver), timeout_s=LIMIT_S) as client:
         yield client
 
 
@@ -127,7 +127,7 @@ def serving(folder: Path, database: str, redis: str, port: int, http_port: int) 
             yield log
         finally:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=LIMIT_S)
 
 
 @asynccontextmanager
@@ -195,7 +195,7 @@ async def test_nobody_is_refused_while_everything_changes(
             stack.enter_context,
             serving(tmp_path, postgres.url, redis_server.url, port, http_port),
         )
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(LIMIT_S):
             await asyncio.gather(*(mount.there() for mount in mounts))
         await stack.enter_async_context(background(*(mount.follow() for mount in mounts)))
         await until(lambda: http(http_port, "/readyz")[0] == 200)
