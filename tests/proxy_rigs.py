@@ -369,9 +369,7 @@ async def make_rig(
         else:
             # Only now: the fake needs no database, and proxies end before theirs does.
             installed: Install = request.getfixturevalue("installed")
-            rig = RealRig(
-                await installed(request.param), tmp_path, instances, set_ids, timing
-            )
+            rig = RealRig(await installed(request.param), tmp_path, instances, set_ids, timing)
             await rig.open()
             made.append(rig)
         return made[-1]
@@ -405,9 +403,7 @@ def with_state(agent: AgentRows, state: RowState, *pods: Pod) -> AgentRows:
     return replace(agent, rows=rows)
 
 
-async def until(
-    rig: Rig, agent: AgentRows, state: SeenState, *pods: Pod
-) -> None:
+async def until(rig: Rig, agent: AgentRows, state: SeenState, *pods: Pod) -> None:
     """Look, as the core does, until the pods are seen so by all instances."""
     deadline = time.monotonic() + LIMIT_S
     seen: list[SeenState] = []

@@ -20,7 +20,7 @@ from callfleet_operator.ports.kinds import VOICE_AGENT, Kind, Manifest
 from ports import free_port
 
 _numbers = itertools.count(1)
-LIMIT_S = 120.0  # a process may start and answer ten times slower than it does alone
+LIMIT_S = 180.0  # a process may start and answer ten times slower than it does alone
 # Nobody takes the lease of a leader that stalls. Where one takes over from another, it has a short
 # one: it waits for its end.
 LEASE = {"durationSeconds": 30, "renewSeconds": 4}

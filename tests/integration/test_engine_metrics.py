@@ -17,6 +17,7 @@ from callfleet_agent.services.engine_metrics import FRESH_S, EngineMetrics, metr
 from callfleet_agent.services.http import serve_http
 
 GAUGE = "vllm:num_requests_running"
+PATIENT = aiohttp.ClientTimeout(total=60)  # tests share a machine
 
 
 @dataclass
@@ -66,7 +67,7 @@ async def shown(
 ) -> AsyncIterator[tuple[str, aiohttp.ClientSession]]:
     """The address for all, and a client."""
     async with served(engine.app()) as url, aiohttp.ClientSession() as session:
-        metrics = EngineMetrics(f"{url}/metrics", session, **limits)
+        metrics = EngineMetrics(f"{url}/metrics", session, **{"timeout": PATIENT, **limits})
         async with served(metrics_app(metrics)) as own:
             yield own, session
 

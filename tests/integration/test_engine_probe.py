@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from callfleet_agent.app.cli.root import callfleet
 from ports import free_port
 from callfleet_agent.services.engine_probe import EngineProbe, Pace, Target, probe_app
 
+LIMIT_S = 60.0  # for everything that comes by itself: tests share a machine
 PACE = Pace(retry_s=0.02, ask_again_s=0.05, routes_s=0.01, drain_every_s=0.02)
 
 
@@ -80,7 +82,7 @@ async def watching(
     stage: Literal["llm", "asr"] = "llm",
     *,
     needed: bool = True,
-    drain_s: float = 5.0,
+    drain_s: float = LIMIT_S,
 ) -> AsyncIterator[tuple[EngineProbe, str, aiohttp.ClientSession]]:
     async with served(engine.app()) as url, aiohttp.ClientSession() as session:
         target = Target(
@@ -106,12 +108,11 @@ async def status(session: aiohttp.ClientSession, url: str) -> int:
         return response.status
 
 
-async def until(wanted: Callable[[], Awaitable[bool]]) -> None:
-    for _ in range(500):
-        if await wanted():
-            return
+async def until(wanted: Callable[[], Awaitable[bool]], seconds: float = LIMIT_S) -> None:
+    deadline = time.monotonic() + seconds
+    while not await wanted():
+        assert time.monotonic() < deadline, "it did not come"
         await asyncio.sleep(0.01)
-    pytest.fail("it did not come")
 
 
 async def until_status(session: aiohttp.ClientSession, url: str, wanted: int) -> None:
@@ -129,7 +130,7 @@ async def until_listening(session: aiohttp.ClientSession, url: str) -> None:
             await asyncio.sleep(0.03)
             return False
 
-    await until(answered)
+    await until(answered, 3 * LIMIT_S)  # a process starts
 
 
 async def test_ready_only_after_a_real_answer_and_only_as_long_as_there_are_any() -> None:
@@ -152,23 +153,30 @@ async def test_ready_only_after_a_real_answer_and_only_as_long_as_there_are_any(
 
 @pytest.mark.parametrize("chat", [True, False])
 async def test_the_figures_of_an_answer(chat: bool) -> None:
+    began = time.monotonic()
     async with watching(FakeEngine(chat=chat)) as (_, own, session):
         await until_status(session, f"{own}/readyz", 200)
         async with session.get(f"{own}/figures") as response:
             told = await response.json()
     assert told["engineVersion"] == "0.11.0"
-    assert 0 < told["firstResultMs"] < 1000
+    assert 0 < told["firstResultMs"] < milliseconds_since(began)
     assert told["realTimeFactor"] is None
 
 
+def milliseconds_since(began: float) -> float:
+    """One of several answers took less than all of them."""
+    return 1000 * (time.monotonic() - began)
+
+
 async def test_the_figures_of_a_recognition() -> None:
+    began = time.monotonic()
     async with watching(FakeEngine(version={}), "asr") as (probe, own, session):
         await until_status(session, f"{own}/readyz", 200)
         assert probe.figures()["engineVersion"] == ""
     first, factor = probe.first_result_ms, probe.real_time_factor
     assert first is not None
     assert factor is not None
-    assert 0 < first < 1000
+    assert 0 < first < milliseconds_since(began)
     assert factor == pytest.approx(first / 1000, abs=0.001)  # it asks for a second of sound
 
 
@@ -181,19 +189,19 @@ async def test_a_drain_waits_for_the_last_request() -> None:
         await asyncio.sleep(0.1)
         assert not drain.done()
         engine.running = 0.0
-        assert await asyncio.wait_for(drain, 5) == 200
+        assert await asyncio.wait_for(drain, LIMIT_S) == 200
 
 
 async def test_a_drain_does_not_wait_for_ever() -> None:
     async with watching(FakeEngine(running=1.0), drain_s=0.1) as (_, own, session):
-        assert await asyncio.wait_for(status(session, f"{own}/drain"), 5) == 200
+        assert await asyncio.wait_for(status(session, f"{own}/drain"), LIMIT_S) == 200
 
 
 async def test_beside_a_worker_of_several_nodes_nothing_is_asked() -> None:
     engine = FakeEngine(loaded=False, running=1.0)
     async with watching(engine, needed=False) as (_, own, session):
         assert await status(session, f"{own}/readyz") == 200
-        assert await asyncio.wait_for(status(session, f"{own}/drain"), 5) == 200
+        assert await asyncio.wait_for(status(session, f"{own}/drain"), LIMIT_S) == 200
     assert engine.asked == []
 
 
@@ -214,7 +222,7 @@ async def test_the_command_has_metrics_for_all_on_a_port_with_nothing_else() -> 
                 assert 'vllm:num_requests_running{model="m"} 2.0' in await answer.text()
             assert await status(session, f"http://127.0.0.1:{own}/metrics") == 404
             process.send_signal(signal.SIGTERM)
-            assert await asyncio.wait_for(process.wait(), 10) == 0
+            assert await asyncio.wait_for(process.wait(), LIMIT_S) == 0
         finally:
             if process.returncode is None:
                 process.kill()
@@ -232,11 +240,11 @@ async def test_an_address_that_is_none_is_named(option: str) -> None:
 
 async def test_an_engine_that_is_away() -> None:
     async with aiohttp.ClientSession() as session:
-        target = Target("vllm", "llm", "http://127.0.0.1:9/v1", "m", "x", 5.0)
+        target = Target("vllm", "llm", "http://127.0.0.1:9/v1", "m", "x", 2 * LIMIT_S)
         probe = EngineProbe(target, session, PACE)
         work = asyncio.create_task(probe.run())
         await asyncio.sleep(0.1)
         assert not probe.ready
-        await asyncio.wait_for(probe.drain(), 5)
+        await asyncio.wait_for(probe.drain(), LIMIT_S)
         work.cancel()
         await asyncio.wait([work])

@@ -54,7 +54,9 @@ async def client(request: pytest.FixtureRequest) -> AsyncIterator[Client]:
     if request.param == "fake":
         yield FakeKube()
         return
-    async with KubeClient(await connect(request.getfixturevalue("with_crds")), timeout_s=LIMIT_S) as client:
+    async with KubeClient(
+        await connect(request.getfixturevalue("with_crds")), timeout_s=LIMIT_S
+    ) as client:
         yield client
 
 

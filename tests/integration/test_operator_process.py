@@ -230,7 +230,9 @@ def entitled(installation: Installation) -> Installation:
     of_home = ("-n", system, "create", "leases.coordination.k8s.io")
     deadline = time.monotonic() + LIMIT_S
     for asked in (of_cluster, of_home):
-        while kubectl(installation.kubeconfig, "auth", "can-i", *asked).splitlines()[-1:] != ["yes"]:
+        while kubectl(installation.kubeconfig, "auth", "can-i", *asked).splitlines()[-1:] != [
+            "yes"
+        ]:
             assert time.monotonic() < deadline, f"no right to {asked}"
             time.sleep(0.1)
     return installation

@@ -52,6 +52,7 @@ HOME = "callfleet-system"
 REPLICA = f"spiffe://callfleet.io/ns/{HOME}/service/ai-voice-connector"
 OTHER = CLIENT.replace("kiosk", "other")
 ACTIVE, COMPLETED = session_pb.SESSION_STATUS_ACTIVE, session_pb.SESSION_STATUS_COMPLETED
+LIMIT_S = 60.0  # for everything that comes by itself: tests share a machine
 SOUND = Pcm8k(bytes(range(256)) * 10)
 
 
@@ -129,7 +130,7 @@ class World:
     sessions: PostgresSessions | None = None
     buckets: Buckets = field(default_factory=lambda: Buckets(None))
     limit: Limit = field(default_factory=lambda: Limit(60_000.0, 1000.0))
-    ask_s: float = 15.0  # tests share a machine
+    ask_s: float = LIMIT_S
 
     async def replica(self, place: int, home: str = HOME) -> Replica:
         calls, here = FakeCalls(), self.files
@@ -208,7 +209,7 @@ async def kept_open(session: str) -> AsyncIterator[common_pb2.AudioChunk]:
 
 
 async def until(condition: Any) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LIMIT_S):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
@@ -448,7 +449,7 @@ async def test_how_a_stream_ended_is_heard_also_by_who_is_sending(
 
         stream = two.avc.ProcessAudioStream(caller(), metadata=world.token())
         try:
-            await asyncio.wait_for(finished(stream), 20)
+            await asyncio.wait_for(finished(stream), LIMIT_S)
         except grpc.aio.AioRpcError as error:
             ends.append(Refused.of(error).detail.code)
         else:
@@ -468,14 +469,25 @@ async def test_a_client_that_sends_and_does_not_read_is_not_listened_to(world: W
         nonlocal written
         while written < 50_000:  # 800 MB
             said.sequence_number = written
-            await asyncio.wait_for(stream.write(said), 3)
+            await stream.write(said)
             written += 1
 
-    with pytest.raises(TimeoutError):
-        await send()
+    async def goes_on() -> bool:
+        """Whether something is written while others are answered, again and again."""
+        before = written
+        for _ in range(10):
+            await two.avc.GetSessionStatus(asked(session), metadata=world.token())
+            await asyncio.sleep(0.2)
+        return written > before
+
+    sending = asyncio.create_task(send())
+    await until(lambda: written > 10)
+    while await goes_on():
+        pass
+    assert not sending.done()
     stream.cancel()
+    await asyncio.wait([sending])
     await until(lambda: one.calls.streams == 0)
-    assert written > 10
 
 
 async def test_a_request_that_is_relayed_counts_once(world: World) -> None:
@@ -495,7 +507,8 @@ async def test_what_no_replica_holds_is_answered_with_what_is_written(
     world: World, postgres: Server
 ) -> None:
     await asyncio.to_thread(migrated, postgres.url)
-    async with database(postgres.url) as connected:
+    limits = {"pool_wait_s": LIMIT_S, "connect_s": LIMIT_S, "statement_s": LIMIT_S}
+    async with database(postgres.url, **limits) as connected:
         world.sessions = PostgresSessions(connected, sealer(), asking(HOME))
         one, two, _ = [await world.replica(place) for place in range(3)]
         session = new_id()
