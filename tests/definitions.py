@@ -15,7 +15,7 @@ from callfleet_hack import definitions
 
 WRITTEN_DOWN = Path(__file__).parent / "vectors" / "definitions"
 _PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-_LIMIT_S = 30
+_LIMIT_S = 120
 
 
 class Kube(Protocol):

@@ -1,7 +1,10 @@
 """The chart by Helm, on an API server of a test's own."""
 
+import os
 import shutil
 import subprocess
+import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CHART = ROOT / "charts" / "callfleet"
 NAMESPACE = "callfleet-system"
 WHERE = ("callfleet", str(CHART), "-n", NAMESPACE)
+LIMIT_S = 300.0  # for a program that a busy machine runs
 RECENT = ("--kube-version", "1.34.4")
 
 
@@ -28,10 +32,26 @@ def helm_program() -> Path:
 def run(program: Path | str, kubeconfig: Path, *arguments: str, text: str = "") -> str:
     command = [str(program), "--kubeconfig", str(kubeconfig), *arguments]
     done = subprocess.run(
-        command, input=text, capture_output=True, text=True, timeout=120, check=False
+        command, input=text, capture_output=True, text=True, timeout=LIMIT_S, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def until_served(kubeconfig: Path, resource: str) -> None:
+    """Until the server serves it and says so: it learns of definitions bit by bit."""
+    deadline = time.monotonic() + LIMIT_S
+    while True:
+        with tempfile.TemporaryDirectory() as fresh:  # for what kubectl remembers of a server
+            done = subprocess.run(
+                ["kubectl", "--kubeconfig", str(kubeconfig), "get", resource],
+                env={**os.environ, "KUBECACHEDIR": fresh}, capture_output=True, text=True,
+                timeout=LIMIT_S, check=False,
+            )  # fmt: skip
+        if done.returncode == 0:
+            return
+        assert time.monotonic() < deadline, done.stderr
+        time.sleep(0.2)
 
 
 def template(*values: str) -> "subprocess.CompletedProcess[str]":

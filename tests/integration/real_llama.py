@@ -11,12 +11,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from ports import free_port
 from callfleet_agent.providers.responder_openai import OpenAIResponder
 from callfleet_agent.providers.settings import EngineSettings
 from callfleet_operator.model import Engine, load_provider_pool
 from callfleet_operator.resources.engines import SERVERS, Launch, Server
 from integration.real_engines import LOOPBACK, tiny_model
+from ports import free_port
 
 SLOTS = 3
 NAME = "small"

@@ -18,8 +18,8 @@ from callfleet_agent.app.phone.phone import Phone, PhoneSettings
 from callfleet_agent.app.phone.report import CallReport
 from callfleet_agent.app.phone.turns import Turn
 from callfleet_agent.app.recognise import recognise_status
-from ports import free_port
 from fakes.bank import FakeBank, Fault
+from ports import free_port
 from private import leaks
 
 LOOPBACK = "127.0.0.1"

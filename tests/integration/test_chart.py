@@ -10,7 +10,7 @@ import yaml
 
 from callfleet_hack.cache import tools_dir
 from callfleet_hack.control_plane import control_plane
-from helm import NAMESPACE, ROOT, helm_program, run
+from helm import NAMESPACE, ROOT, helm_program, run, until_served
 
 AGENT = """
 apiVersion: callfleet.io/v1alpha1
@@ -44,7 +44,8 @@ def test_an_upgrade_brings_new_crds_and_an_uninstall_takes_no_agent_away(
     # No node runs the hook that makes the proxy's tables.
     run(helm, kubeconfig, "install", *where, "--create-namespace", "--no-hooks")
     wait = ("wait", "--for=condition=Established", "crd/voiceagents.callfleet.io")
-    run("kubectl", kubeconfig, *wait, "--timeout=30s")
+    run("kubectl", kubeconfig, *wait, "--timeout=180s")
+    until_served(kubeconfig, "voiceagents")
     run("kubectl", kubeconfig, "apply", "-f", "-", text=AGENT)
 
     crd = chart / "templates" / "crds" / "voiceagents.yaml"

@@ -2,12 +2,15 @@
 
 import os
 import subprocess
+import tempfile
+import time
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
 
 from callfleet_operator.model import load_provider_pool, load_voice_agent
+from helm import LIMIT_S, until_served
 from vectors.manifests.table import SMALLEST, Bad, bad_manifests, good_manifests, merged
 
 BAD = bad_manifests()
@@ -156,6 +159,15 @@ def test_a_status_with_a_condition_twice_is_refused(kube: Kube, namespace: str) 
 class TestKubectl:
     """What a person at the keyboard sees."""
 
+    @pytest.fixture(autouse=True)
+    def told(self, apiserver: Path, crds: None) -> None:
+        """The server says what it serves a while after it serves it."""
+        until_served(apiserver, "callfleet")
+        deadline = time.monotonic() + LIMIT_S
+        while any(asked(apiserver, "explain", kind).returncode for kind in ("va", "pp")):
+            assert time.monotonic() < deadline, "nothing is explained"
+            time.sleep(0.2)
+
     @pytest.mark.parametrize(
         ("field", "text"),
         [
@@ -196,7 +208,15 @@ class TestKubectl:
 
 
 def kubectl(kubeconfig: Path, *arguments: str) -> str:
-    environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
-    return subprocess.run(
-        ["kubectl", *arguments], env=environment, check=True, capture_output=True, text=True
-    ).stdout
+    done = asked(kubeconfig, *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def asked(kubeconfig: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Of a kubectl that remembers nothing of a server."""
+    with tempfile.TemporaryDirectory() as fresh:
+        environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "KUBECACHEDIR": fresh}
+        return subprocess.run(
+            ["kubectl", *arguments], env=environment, check=False, capture_output=True, text=True
+        )

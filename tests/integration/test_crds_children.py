@@ -110,15 +110,9 @@ def test_a_change_of_scale_touches_only_the_deployment(kube: Kube, namespace: st
     assert changed == ["Deployment"]
 
 
-def test_pods_of_the_template_pass_the_restricted_level(kube: Kube, namespace: str) -> None:
+def test_pods_of_the_template_pass_the_restricted_level(kube: Kube, restricted: str) -> None:
     """The API server itself judges, by pod security admission."""
-    label = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
-    kube.must(
-        "PATCH",
-        f"/api/v1/namespaces/{namespace}",
-        label,
-        content_type="application/merge-patch+json",
-    )
+    namespace = restricted
     agent = stored(kube, namespace, AGENTS[2])
     template = next(c for c in children(agent) if c["kind"] == "Deployment")["spec"]["template"]
     template["spec"].pop("priorityClassName")  # the class itself is not installed here

@@ -181,18 +181,12 @@ def test_what_keda_and_the_prometheus_operator_read_has_no_field_that_they_lack(
     ids=lambda item: item["metadata"]["name"],
 )
 def test_pods_of_the_template_pass_the_restricted_level(
-    kube: Kube, namespace: str, manifest: dict[str, Any], facts: PoolFacts
+    kube: Kube, restricted: str, manifest: dict[str, Any], facts: PoolFacts
 ) -> None:
     """The API server itself judges. Only a folder of the node, which the settings must allow, is
     beyond that level.
     """
-    label = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
-    kube.must(
-        "PATCH",
-        f"/api/v1/namespaces/{namespace}",
-        label,
-        content_type="application/merge-patch+json",
-    )
+    namespace = restricted
     pod = pod_of(children(kube, namespace, manifest, facts))
     kube.must("POST", f"/api/v1/namespaces/{namespace}/pods?dryRun=All", pod)
 

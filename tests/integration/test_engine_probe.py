@@ -15,8 +15,8 @@ from aiohttp import web
 from click.testing import CliRunner
 
 from callfleet_agent.app.cli.root import callfleet
-from ports import free_port
 from callfleet_agent.services.engine_probe import EngineProbe, Pace, Target, probe_app
+from ports import free_port
 
 LIMIT_S = 60.0  # for everything that comes by itself: tests share a machine
 PACE = Pace(retry_s=0.02, ask_again_s=0.05, routes_s=0.01, drain_every_s=0.02)

@@ -10,7 +10,6 @@ import aiohttp
 import pytest
 
 from callfleet_agent.app.recognise import Recogniser
-from ports import free_port
 from callfleet_agent.audio import Pcm8k, Pcm16k, Pcm24k
 from callfleet_agent.audio.level import dbfs
 from callfleet_agent.audio.resample import resample
@@ -21,6 +20,7 @@ from callfleet_agent.pipeline.synthesiser_espeak import EspeakSynthesiser
 from fakes.line import FakeLine
 from fakes.model_server import FakeOpenAI, Trouble, sine
 from fakes.worker_here import EARS, faults, outside, times_heard, worker, write
+from ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.spoken(minutes=0.9), pytest.mark.timeout(120)]
 

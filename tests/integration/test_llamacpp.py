@@ -12,13 +12,13 @@ from typing import Any
 import aiohttp
 import pytest
 
-from ports import free_port
 from callfleet_agent.chain import Fault
 from callfleet_agent.providers import Message, Prompt, ProviderError
 from callfleet_agent.services.engine_probe import EngineProbe, Pace, Target
 from fakes.model_server import collected
 from integration.real_engines import LOOPBACK
 from integration.real_llama import NAME, SLOTS, Llama, built, program, serving
+from ports import free_port
 
 pytestmark = pytest.mark.slow
 SECRET = "nasturtium"

@@ -15,7 +15,6 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from callfleet.v1 import asr_pb2_grpc, common_pb2
-from ports import free_port
 from callfleet_agent.audio import Pcm, Pcm8k, Pcm22k
 from callfleet_agent.chain import Fault
 from callfleet_agent.dialog import Dialog
@@ -38,6 +37,7 @@ from callfleet_operator.identity.names import (
 )
 from fakes.model_server import collected
 from fakes.speech import FakeRecogniser, FakeVoice
+from ports import free_port
 
 HOST = "127.0.0.1"
 GRAMMAR = Dialog().grammars()[0]
@@ -106,7 +106,7 @@ async def metrics_of(server: Serving) -> str:
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(LIMIT_S):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
 
