@@ -47,6 +47,13 @@ class PlatformSettings(Model):
         default=None,
         description="Address of the banking service, HOST:PORT, for agents without a bank's URL.",
     )
+    own_banks: Literal["refuse", "allow"] = Field(
+        default="allow",
+        description=(
+            "Agents with a bank's URL ask that bank past the banking service, in no audit log. "
+            "refuse: they take no calls, where there is a banking service."
+        ),
+    )
     services: Annotated[tuple[PlatformService, ...], Field(max_length=16)] = Field(
         default=(), description="The services that get a certificate."
     )

@@ -270,6 +270,12 @@ class OperatorSettings(Model):
         default="INFO", description="Least severe log messages that are written."
     )
 
+    @property
+    def refuses_own_banks(self) -> bool:
+        """Whether agents take calls only with the banking service, of which there is one then."""
+        platform = self.platform
+        return platform is not None and bool(platform.banking) and platform.own_banks == "refuse"
+
     def proxy(self, name: str) -> ProxySettings | None:
         """The proxy of that name, or None."""
         return next((proxy for proxy in self.proxies if proxy.name == name), None)

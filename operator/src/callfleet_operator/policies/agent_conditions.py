@@ -51,6 +51,18 @@ def _bank_not_found(view: AgentView) -> Answer:
     return "False", "BankNotFound", message
 
 
+def _own_bank_refused(view: AgentView) -> Answer:
+    if not view.own_bank_refused:
+        return None
+    message = (
+        "spec.banking.url names a bank that the pods ask by themselves, past the audit log, and "
+        "this installation refuses that: no pod takes calls; remove spec.banking, and the "
+        "platform's banking service asks the bank it knows (platform.bank of the chart), or have "
+        "platform.ownBanks: allow"
+    )
+    return "False", "OwnBankRefused", message
+
+
 def _bank_secret_missing(view: AgentView) -> Answer:
     """Pods that run have theirs; others wait for it."""
     if not view.bank_secret or len(view.ready_as_wanted) >= view.wanted:
@@ -223,6 +235,15 @@ def _own_bank(view: AgentView) -> Answer:
     return "False", "OwnBank", message + advice
 
 
+def _own_bank_leaving(view: AgentView) -> Answer:
+    """What was changed in the spec is not yet so in pods of before."""
+    pods = len(view.past_audit)
+    if pods == 0:
+        return None
+    message = f"{pods} pods of a former revision still ask a bank by themselves; they leave"
+    return "False", "OwnBankLeaving", message
+
+
 # --- Progressing -------------------------------------------------------------------------------
 
 
@@ -321,7 +342,9 @@ PROVIDERS: tuple[Check, ...] = (
 )
 AUDITED: tuple[Check, ...] = (
     _no_bank,
+    _own_bank_refused,
     _own_bank,
+    _own_bank_leaving,
     _otherwise("BankingService", "every banking operation is in the audit log"),
 )
 PROGRESSING: tuple[Check, ...] = (
@@ -337,6 +360,7 @@ READY: tuple[Check, ...] = (
     _deleting,
     _apply_failed,
     _proxy_not_found,
+    _own_bank_refused,
     _bank_not_found,
     _needs(PROVIDERS, "ProvidersNotReady"),
     _needs(NUMBERS, "NumbersNotAccepted"),

@@ -56,6 +56,7 @@ class AgentView:
     deleting: bool = False
     proxy_known: bool = True
     own_bank: bool = False  # pods ask it by themselves
+    own_bank_refused: bool = False  # the installation has agents ask its banking service
     bank_service: bool = True
     bank_secret: str = ""  # what is missing of what the bank asks for
     guard_message: str = ""
@@ -65,6 +66,11 @@ class AgentView:
     def bank_known(self) -> bool:
         """Whether there is a bank to ask."""
         return self.own_bank or self.bank_service
+
+    @property
+    def past_audit(self) -> tuple[PodView, ...]:
+        """Pods that ask a bank by themselves, as long as they have calls."""
+        return tuple(pod for pod in self.pods if pod.own_bank and not pod.finished)
 
     @property
     def existing(self) -> tuple[PodView, ...]:

@@ -15,18 +15,14 @@ def shares(wanted: int, current: str, pods: Sequence[PodView], rollout: Rollout)
     An old pod leaves only when a new one takes calls in its place, whatever the strategy:
     blue-green starts all new ones at once and lets the old ones go together; rolling adds at most
     `max_surge` pods at a time. New pods that exist already are not taken away. When nobody
-    takes calls, old pods that drain are counted in: they come back before new ones start.
+    takes calls, old pods that drain are counted in: they come back before new ones start. Pods that
+    are barred leave at once and stay away.
     """
-    old = Counter(
-        pod.revision
-        for pod in pods
-        if pod.exists and pod.revision not in ("", current) and not pod.unreachable
-    )
-    serving = Counter(
-        pod.revision
-        for pod in pods
-        if pod.exists and pod.draining_since is None and not pod.unreachable
-    )
+    there = [pod for pod in pods if pod.exists and not pod.unreachable]
+    old = {pod.revision for pod in there if pod.revision not in ("", current)}
+    fit = [pod for pod in there if not pod.barred]
+    serving = Counter(pod.revision for pod in fit if pod.draining_since is None)
+    draining = Counter(pod.revision for pod in fit if pod.draining_since is not None)
     others = sorted(old, key=lambda revision: (-serving[revision], revision))
     confirmed = sum(1 for pod in pods if pod.revision == current and pod.takes_calls)
     keep = _kept(wanted, confirmed, rollout.strategy)
@@ -36,7 +32,7 @@ def shares(wanted: int, current: str, pods: Sequence[PodView], rollout: Rollout)
         keep -= result[revision]
     if not any(_may_take_calls(pod) for pod in pods):
         for revision in others:
-            back = min(old[revision] - serving[revision], keep)
+            back = min(draining[revision], keep)
             result[revision] += back
             keep -= back
     remaining = sum(result[revision] for revision in others)
@@ -48,7 +44,7 @@ def shares(wanted: int, current: str, pods: Sequence[PodView], rollout: Rollout)
 
 def _may_take_calls(pod: PodView) -> bool:
     unheard = pod.gate is True and pod.row is Seen.UNKNOWN and pod.draining_since is None
-    return pod.takes_calls or (pod.exists and unheard)
+    return pod.takes_calls or (pod.exists and unheard and not pod.barred)
 
 
 def _kept(wanted: int, confirmed: int, strategy: RolloutStrategy) -> int:

@@ -73,6 +73,7 @@ def wanted_rows(
         pod.uid
         for pod in pods
         if _serves(pod)
+        and not pod.barred
         and pod.draining_since is None
         and confirmed.get(alive.get(pod.uid, "")) is Seen.ACTIVE
     }
@@ -133,6 +134,11 @@ def _agent_goes(case: RowCase) -> RowState | None:
     return RowState.INACTIVE if case.deleting else None
 
 
+def _it_is_barred(case: RowCase) -> RowState | None:
+    """Rather no pod takes calls than this one."""
+    return RowState.INACTIVE if case.pod.barred else None
+
+
 def _we_drain_it(case: RowCase) -> RowState | None:
     """The agent's last row stays until another takes the calls."""
     if case.pod.draining_since is None or case.pod.terminating_since is not None:
@@ -173,6 +179,7 @@ def _it_ran_before(case: RowCase) -> RowState | None:
 # The first rule that has something to say decides; without a word from any there is no row.
 ROW_RULES: tuple[Callable[[RowCase], RowState | None], ...] = (
     _agent_goes,
+    _it_is_barred,
     _we_drain_it,
     _kubernetes_ends_it,
     _its_node_is_silent,

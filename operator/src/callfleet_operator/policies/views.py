@@ -40,11 +40,14 @@ class PodView:
     cordoned: bool = False  # its node takes no new pods
     problem: str = ""  # why it does not start, as Kubernetes says it: ImagePullBackOff …
     row: Seen = Seen.UNKNOWN  # what the proxy last said of its row
+    own_bank: bool = False  # it asks a bank by itself
+    barred: bool = False  # it may take no more calls, whether others do or not
 
     @property
     def takes_calls(self) -> bool:
         """Whether it stays, runs, and the proxy was seen to send it calls."""
         stays = self.exists and not self.unreachable and self.draining_since is None
+        stays = stays and not self.barred
         return stays and self.containers_ready and self.gate is True and self.row is Seen.ACTIVE
 
     @property

@@ -78,6 +78,7 @@ class Children:
                 plan=facts.plan,
                 revisions=self._stored(facts),
                 provider_keys=self.keys.of(facts.ref.namespace, pools),
+                refused=facts.refused,
                 live=LiveFacts(
                     previous=live_of(self._live(facts)),
                     sharers=sharers(self.applied.store, facts.ref.namespace, pools),

@@ -14,7 +14,7 @@ from callfleet_operator.reconcile.applied import Applied
 
 # What goes on, not what is wrong: these change all the time.
 _QUIET = frozenset({"Progressing"})
-_ORDINARY = frozenset({"RowsPending", "PodsNotReady", "Pending", "Deleting"})
+_ORDINARY = frozenset({"RowsPending", "PodsNotReady", "Pending", "Deleting", "OwnBankLeaving"})
 # False here is somebody's mistake, from the first look on; elsewhere it may be a beginning.
 _FAULTS = frozenset({"ProvidersReady", "NumbersAccepted", "DispatcherSynced", "Audited"})
 
@@ -65,11 +65,13 @@ class StatusWriter:
         self._calls_written_at.pop(ref, None)
 
     def _tell(self, live: Manifest, new: BaseModel) -> None:
-        """An event for each condition whose status or reason changed."""
+        """An event for each condition whose status or reason changed, but the same thing once."""
         before = _conditions(live.get("status") or {})
+        told: set[tuple[EventType, str]] = set()
         for name, condition in _conditions(status_manifest(new)).items():
             kind = _event_type(name, condition, before.get(name))
-            if kind is not None:
+            if kind is not None and (kind, condition["reason"]) not in told:
+                told.add((kind, condition["reason"]))
                 note = condition.get("message") or condition["reason"]
                 self.events.emit(live, kind, condition["reason"], name, note)
 

@@ -95,6 +95,7 @@ class Core:
             self.dispatcher,
             clock,
             float(settings.deletion_give_up_seconds),
+            settings.refuses_own_banks,
         )
         self._rows = FleetRows(gatherer, outside.events)
         pool_keys = PoolKeys()

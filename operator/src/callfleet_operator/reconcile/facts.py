@@ -16,6 +16,7 @@ from callfleet_operator.policies.scaling import COST_RELEASED, FleetPlan, plan_f
 from callfleet_operator.policies.views import PodView, ReportView, Seen
 from callfleet_operator.ports.clock import Clock
 from callfleet_operator.ports.kinds import (
+    CONTROLLER_REVISION,
     DEPLOYMENT,
     NODE,
     POD,
@@ -31,7 +32,8 @@ from callfleet_operator.reconcile.dispatcher import DispatcherSync, ProxyMemory,
 from callfleet_operator.reconcile.errors import UnreadableError
 from callfleet_operator.reconcile.keys import cordoned, proxy_of
 from callfleet_operator.reconcile.views import pod_view, report_view, seen_views, timestamp
-from callfleet_operator.resources.revision import revision_of
+from callfleet_operator.resources.names import deployment_name
+from callfleet_operator.resources.revision import asks_own_bank, revision_of
 
 FINALIZER = "callfleet.io/dispatcher"
 
@@ -40,7 +42,9 @@ FINALIZER = "callfleet.io/dispatcher"
 class AgentFacts:
     """One agent: what it asks for, what there is, and what follows. Times are Unix times.
 
-    `rows` are what the proxy is to have; `gone` asks it to forget the agent altogether.
+    `rows` are what the proxy is to have; `gone` asks it to forget the agent altogether. An agent
+    that is `refused` asks for what the installation does not have: it gets no pods, and those that
+    it has leave.
     """
 
     manifest: Manifest
@@ -55,6 +59,7 @@ class AgentFacts:
     deleting: bool
     overdue: bool
     gone: bool
+    refused: bool
     now: float
 
     @property
@@ -67,7 +72,7 @@ class AgentFacts:
 
     @property
     def wanted(self) -> int:
-        return 0 if self.deleting else self.agent.spec.replicas
+        return 0 if self.deleting or self.refused else self.agent.spec.replicas
 
     @property
     def seen(self) -> dict[str, Seen]:
@@ -94,14 +99,18 @@ def read_agent(manifest: Manifest) -> VoiceAgent:
 
 @dataclass
 class Gatherer:
-    """Reads caches, never the network. `give_up_s` is how long a deletion waits for a proxy."""
+    """Reads caches, never the network. `give_up_s` is how long a deletion waits for a proxy; with
+    `refuse_own_banks` no pod takes calls that asks a bank by itself.
+    """
 
     applied: Applied
     links: PodLink
     dispatcher: DispatcherSync
     clock: Clock
     give_up_s: float
+    refuse_own_banks: bool = False
     _agents: dict[str, tuple[str, VoiceAgent, str]] = field(default_factory=dict)
+    _by_revision: dict[str, bool] = field(default_factory=dict)
 
     def facts(self, manifest: Manifest) -> AgentFacts:
         """Raises UnreadableError."""
@@ -113,10 +122,20 @@ class Gatherer:
         transports = agent.spec.sip.transports
         memory.pods = pods_by_uri(pods, transports)
         memory.forget_others(memory.pods)
-        pods = tuple(replace(pod, row=_row(pod, memory, transports)) for pod in pods)
+        own_bank = self._own_banks(agent, revision, pods)
+        pods = tuple(
+            replace(
+                pod,
+                row=_row(pod, memory, transports),
+                own_bank=pod.revision in own_bank,
+                barred=self.refuse_own_banks and pod.revision in own_bank,
+            )
+            for pod in pods
+        )
         deleting = agent.metadata.deletion_timestamp is not None
         now = self.clock.wall()
-        wanted = 0 if deleting else agent.spec.replicas
+        refused = self.refuse_own_banks and agent.spec.banking.url is not None
+        wanted = 0 if deleting or refused else agent.spec.replicas
         plan = held_back(plan_fleet(wanted, revision, pods, reports, agent.spec.rollout, now), pods)
         rows = wanted_rows(
             pods,
@@ -140,6 +159,7 @@ class Gatherer:
             deleting=deleting,
             overdue=overdue,
             gone=deleting and (overdue or not _alive(pods)),
+            refused=refused,
             now=now,
         )
 
@@ -151,6 +171,30 @@ class Gatherer:
             agent = read_agent(manifest)
             known = self._agents[uid] = (version, agent, revision_of(agent))
         return known[1], known[2]
+
+    def _own_banks(
+        self, agent: VoiceAgent, current: str, pods: Collection[PodView]
+    ) -> frozenset[str]:
+        """The revisions, of those that have pods, whose pods ask a bank by themselves."""
+        own = {
+            revision
+            for revision in {pod.revision for pod in pods} - {current}
+            if self._own_bank(agent, revision)
+        }
+        if agent.spec.banking.url is not None:
+            own.add(current)
+        return frozenset(own)
+
+    def _own_bank(self, agent: VoiceAgent, revision: str) -> bool:
+        """Read once for each revision: the same name is the same bank, of whichever agent."""
+        known = self._by_revision.get(revision)
+        if known is None:
+            ref = agent.metadata.namespace, deployment_name(agent, revision)
+            stored = self.applied.get(CONTROLLER_REVISION, *ref)
+            if stored is None:
+                return False
+            known = self._by_revision[revision] = asks_own_bank(stored)
+        return known
 
     def forget(self, uid: str) -> None:
         """The agent is gone."""

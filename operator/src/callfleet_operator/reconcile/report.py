@@ -42,7 +42,8 @@ class AgentReport:
         the bank asks for may be there. None when nothing waits.
         """
         old = facts.agent.status
-        missing = "" if facts.deleting else await self.bank.missing(facts.agent)
+        stays = not facts.deleting and not facts.refused
+        missing = await self.bank.missing(facts.agent) if stays else ""
         view = self._view(facts, wanted, refused, missing)
         new = agent_status(view, old, rfc3339(facts.now))
         later = await self.status.write(facts.ref, facts.manifest, old, new)
@@ -71,6 +72,7 @@ class AgentReport:
             deleting=facts.deleting,
             proxy_known=facts.proxy is not None,
             own_bank=agent.spec.banking.url is not None,
+            own_bank_refused=facts.refused,
             bank_service=self._has_bank,
             bank_secret=bank_secret,
             guard_message=facts.memory.guard,

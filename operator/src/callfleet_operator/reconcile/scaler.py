@@ -27,6 +27,9 @@ class Scaler:
         spec = facts.agent.spec
         if spec.scaling is None:
             return None
+        if facts.refused:  # its calls end, and say nothing of how many pods it will need
+            self.forget(facts.ref)
+            return None
         calls = sum(calls_of(pod, facts.reports) for pod in facts.pods)
         load = Load(calls, spec.capacity.calls_per_pod, self._below_since.get(facts.ref))
         verdict = wanted_replicas(

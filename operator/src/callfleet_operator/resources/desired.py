@@ -32,7 +32,7 @@ def desired(agent: VoiceAgent, pools: Mapping[str, ProviderPool], facts: Facts) 
         service_account(agent),
         network_policy(agent, facts.operator, _egress(revisions.values(), live, facts.operator)),
         headless_service(agent),
-        disruption_budget(agent),
+        disruption_budget(agent, 0 if facts.refused else agent.spec.replicas),
         live_config_map(agent, live),
     ]
     if facts.provider_keys:

@@ -6,7 +6,7 @@ from . import Manifest
 from .names import metadata, selector_labels, service_name
 
 
-def disruption_budget(agent: VoiceAgent) -> Manifest:
+def disruption_budget(agent: VoiceAgent, wanted: int) -> Manifest:
     """One pod may always go, also the only one: a drain of a node must come to an end.
 
     It counts pods that take calls (`minAvailable`), not those missing, because pods that drain
@@ -18,7 +18,7 @@ def disruption_budget(agent: VoiceAgent) -> Manifest:
         "kind": "PodDisruptionBudget",
         "metadata": metadata(agent, service_name(agent)),
         "spec": {
-            "minAvailable": max(0, agent.spec.replicas - 1),
+            "minAvailable": max(0, wanted - 1),
             "selector": {"matchLabels": selector_labels(agent)},
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
         },

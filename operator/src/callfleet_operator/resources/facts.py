@@ -46,7 +46,7 @@ class Facts:
     """Everything `desired` sees besides the agent and its pools.
 
     `revisions` are the stored ControllerRevisions by revision; `provider_keys` API keys and CAs by
-    file name.
+    file name. An agent that is `refused` is to have no pods, whatever its spec says.
     """
 
     operator: OperatorFacts
@@ -54,6 +54,7 @@ class Facts:
     revisions: Mapping[str, Manifest] = field(default_factory=dict)
     provider_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     live: LiveFacts = field(default_factory=LiveFacts)
+    refused: bool = False
 
 
 def operator_facts(settings: OperatorSettings, proxy: str) -> OperatorFacts:

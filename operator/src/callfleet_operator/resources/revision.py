@@ -75,6 +75,16 @@ def settings_text(agent: VoiceAgent) -> str:
     return yaml.safe_dump(manifest, sort_keys=True, allow_unicode=True)
 
 
+def asks_own_bank(stored: Manifest | None) -> bool:
+    """Whether pods of a stored revision ask a bank by themselves; not, where nothing says so."""
+    content = _stored(stored)
+    try:
+        settings = yaml.safe_load(content.settings) if content is not None else {}
+        return bool(settings["spec"]["banking"].get("url"))
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError):
+        return False
+
+
 def rendered(
     agent: VoiceAgent, revision: str, stored: Mapping[str, Manifest], operator: OperatorFacts
 ) -> RenderedRevision | None:

@@ -49,6 +49,27 @@ def test_one_thing_must_be_said() -> None:
         load_settings({})
 
 
+BANKING = "callfleet-banking.callfleet-system.svc:7443"
+
+
+@pytest.mark.parametrize(
+    ("platform", "refuses"),
+    [
+        (None, False),
+        ({}, False),
+        ({"banking": BANKING}, False),
+        ({"banking": BANKING, "ownBanks": "allow"}, False),
+        ({"banking": BANKING, "ownBanks": "refuse"}, True),
+        ({"ownBanks": "refuse"}, False),  # nobody keeps an audit log that could be complete
+    ],
+)
+def test_banks_of_agents_own_are_refused_where_a_service_asks_one_for_them(
+    platform: dict[str, str] | None, refuses: bool
+) -> None:
+    settings = load_settings({"agentImage": "agent:1", "platform": platform})
+    assert settings.refuses_own_banks is refuses
+
+
 def proxy(**change: Any) -> dict[str, Any]:
     return {"agentImage": "agent:1", "proxies": [merged(PROXY, change)]}
 

@@ -57,6 +57,7 @@ MISSING = PoolLink("asr", "nowhere", exists=False, ready=False)
 BROKEN = PoolLink("asr", "far", capability="asr", ready=False, message="it does not answer")
 FRESH = PoolLink("asr", "fresh", capability="asr", ready=None)
 VOICE = PoolLink("tts", "voice", capability="tts", ready=True)
+REFUSED = of(own_bank=True, own_bank_refused=True, wanted=0, pods=(LEAVING,))
 
 CASES = [
     # condition, what is the case, status, reason, a part of the message
@@ -149,7 +150,19 @@ CASES = [
     ("Audited", of(own_bank=True), "False", "OwnBank", "spec.banking.url names a bank that"),
     ("Audited", of(own_bank=True), "False", "OwnBank", "; remove spec.banking, and the platform's"),
     ("Audited", of(own_bank=True, bank_service=False), "False", "OwnBank", "; switch the platform"),
+    ("Audited", REFUSED, "False", "OwnBankRefused", "spec.banking.url names a bank that"),
+    ("Audited", REFUSED, "False", "OwnBankRefused", "remove spec.banking, and the platform's"),
+    ("Audited", REFUSED, "False", "OwnBankRefused", "(platform.bank of the chart), or have"),
+    ("Audited", REFUSED, "False", "OwnBankRefused", "platform.ownBanks: allow"),
+    (
+        "Audited",
+        of(pods=(A, replace(LEAVING, own_bank=True), replace(A, own_bank=True, finished=True))),
+        "False",
+        "OwnBankLeaving",
+        "1 pods of a former revision still ask",
+    ),
     ("Progressing", of(), "False", "Complete", "all is as wanted"),
+    ("Progressing", REFUSED, "True", "Draining", "1 pods wait"),
     ("Progressing", of(deleting=True), "True", "Deleting", "is being deleted"),
     ("Progressing", of(apply_error="Service: refused"), "False", "ApplyFailed", "refused"),
     ("Progressing", of(proxy_known=False), "False", "ProxyNotFound", "spec.sip.proxy"),
@@ -182,6 +195,8 @@ CASES = [
     ("Ready", of(proxy_known=False), "False", "ProxyNotFound", "add the proxy to the settings"),
     ("Ready", of(bank_service=False), "False", "BankNotFound", "has no banking service"),
     ("Ready", of(own_bank=True, bank_service=False), "True", "AsWanted", "2 pods take calls"),
+    ("Ready", REFUSED, "False", "OwnBankRefused", "no pod takes calls; remove spec.banking"),
+    ("Ready", replace(REFUSED, deleting=True), "False", "Deleting", "1 pods wait"),
     ("Ready", of(bank_secret="make it", pods=()), "False", "BankSecretNotFound", "make it"),
     ("Ready", of(bank_secret="make it"), "True", "AsWanted", "take calls"),
     ("Ready", of(bank_secret="make it", wanted=0, pods=()), "True", "ScaledToZero", "no pods"),

@@ -58,6 +58,13 @@ ONE_POD = [
     ("asked to leave", replace(A, draining_since=990.0), Seen.PROBING, INACTIVE),
     ("asked to leave, and out", replace(A, draining_since=990.0), Seen.INACTIVE, INACTIVE),
     ("asked to leave, and the only one", replace(A, draining_since=990.0), Seen.ACTIVE, ACTIVE),
+    ("barred", replace(A, barred=True), Seen.ACTIVE, INACTIVE),
+    (
+        "barred, on its way out",
+        replace(A, barred=True, draining_since=990.0),
+        Seen.ACTIVE,
+        INACTIVE,
+    ),
     ("on a silent node, row active", replace(A, unreachable=True), Seen.ACTIVE, ACTIVE),
     ("on a silent node, row probed", replace(A, unreachable=True), Seen.PROBING, ACTIVE),
     ("on a silent node, row out", replace(A, unreachable=True), Seen.INACTIVE, INACTIVE),
@@ -99,6 +106,7 @@ REPLACEMENTS = [
     ("ending itself", replace(B, terminating_since=999.0), Seen.ACTIVE, ACTIVE),
     ("not ready", replace(B, containers_ready=False), Seen.ACTIVE, ACTIVE),
     ("on a silent node", replace(B, unreachable=True), Seen.ACTIVE, ACTIVE),
+    ("barred", replace(B, barred=True), Seen.ACTIVE, ACTIVE),
     ("without address", replace(B, ip=None), Seen.ACTIVE, ACTIVE),
 ]
 

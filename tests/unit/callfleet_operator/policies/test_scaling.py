@@ -282,6 +282,37 @@ class TestRollout:
                 ROLLING,
                 {"new": 2},
             ),
+            (
+                "barred ones leave before anybody takes their place",
+                2,
+                [replace(each, barred=True) for each in OLD],
+                ROLLING,
+                {"new": 2, "old": 0},
+            ),
+            (
+                "barred ones do not come back",
+                2,
+                [draining("a", revision="old", barred=True), pod("x", row=Seen.PROBING)],
+                ROLLING,
+                {"new": 2, "old": 0},
+            ),
+            (
+                "others come back though barred ones still have their rows",
+                1,
+                [draining("a", revision="old"), pod("b", revision="older", barred=True)],
+                ROLLING,
+                {"new": 1, "old": 1, "older": 0},
+            ),
+            (
+                "others come back though nothing is heard of the rows of barred ones",
+                1,
+                [
+                    draining("a", revision="old"),
+                    pod("b", revision="older", barred=True, row=Seen.UNKNOWN),
+                ],
+                ROLLING,
+                {"new": 1, "old": 1, "older": 0},
+            ),
             ("pods of no revision do not count", 2, [pod("a", revision="")], ROLLING, {"new": 2}),
         ],
     )

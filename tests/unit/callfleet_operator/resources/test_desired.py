@@ -148,6 +148,11 @@ def test_one_pod_may_always_be_evicted(replicas: int, minimum: int) -> None:
     assert found["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
 
 
+def test_an_agent_that_is_refused_has_no_pods_to_keep() -> None:
+    found = built(agent(replicas=5), "PodDisruptionBudget", refused=True)["spec"]
+    assert found["minAvailable"] == 0
+
+
 def test_pods_have_names_before_they_are_ready() -> None:
     found = built(agent(sip={"transports": ["UDP"]}), "Service")["spec"]
     assert (found["clusterIP"], found["publishNotReadyAddresses"]) == ("None", True)

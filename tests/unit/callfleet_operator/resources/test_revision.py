@@ -9,6 +9,7 @@ from callfleet_operator.model import VoiceAgent, load_voice_agent
 from callfleet_operator.resources.facts import OperatorFacts
 from callfleet_operator.resources.revision import (
     RenderedRevision,
+    asks_own_bank,
     controller_revision,
     rendered,
     revision_of,
@@ -77,6 +78,25 @@ def test_the_settings_are_a_manifest_with_every_default_and_without_numbers() ->
     assert (read.spec.sip.numbers, read.spec.replicas) == ((), 1)
     assert yaml.safe_load(text)["spec"]["capacity"] == {"callsPerPod": 20, "workers": 1}
     assert revision_of(read) == revision_of(agent())
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"), [(None, False), ("http://bank.example", True), ("https://b.test/v1", True)]
+)
+def test_a_revision_tells_whether_its_pods_ask_a_bank_by_themselves(
+    url: str | None, expected: bool
+) -> None:
+    asking = agent(banking={"url": url})
+    content = RenderedRevision(1, {}, settings_text(asking))
+    kept = controller_revision(asking, revision_of(asking), content)
+    assert asks_own_bank(kept) is expected
+
+
+@pytest.mark.parametrize("settings", ["", "[", "spec:", "spec: {}", "spec: {banking: x}"])
+def test_a_revision_that_cannot_be_read_tells_nothing(settings: str) -> None:
+    kept = controller_revision(agent(), "r", RenderedRevision(1, {}, settings))
+    assert not asks_own_bank(kept)
+    assert not asks_own_bank(None)
 
 
 class TestRendered:
