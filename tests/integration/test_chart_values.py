@@ -8,7 +8,7 @@ import pytest
 
 from callfleet_operator.model import load_live_providers
 from callfleet_operator.model.live import Budget, TimeLimits
-from callfleet_operator.model.settings import load_settings
+from callfleet_operator.model.settings import OperatorSettings, load_settings
 from command_lines import parameters
 from helm import CHART, rendered, template
 
@@ -98,13 +98,44 @@ def test_an_archive_that_cannot_be_is_refused_by_its_field(value: str, field: st
     assert field in done.stderr
 
 
+# --- banks of agents' own -------------------------------------------------------------------------
+
+
+def operator_settings(*values: str) -> OperatorSettings:
+    return load_settings(the("ConfigMap", "callfleet-operator", *values)["data"]["operator.yaml"])
+
+
+@pytest.mark.parametrize(
+    ("values", "refuses"),
+    [
+        (("--set", "demoBank.enabled=true"), True),
+        (("--set", "platform.bank.url=https://bank.example"), True),
+        (("--set", "demoBank.enabled=true,platform.ownBanks=allow"), False),
+        # Without a banking service there is no audit log that they would be missing from.
+        ((), False),
+        (("--set", "demoBank.enabled=true,platform.roles.banking.enabled=false"), False),
+        (("--set", "demoBank.enabled=true,platform.enabled=false"), False),
+    ],
+)
+def test_agents_have_no_bank_of_their_own_where_a_banking_service_has_one(
+    values: tuple[str, ...], refuses: bool
+) -> None:
+    assert operator_settings(*ALONE, *values).refuses_own_banks is refuses
+
+
+@pytest.mark.parametrize("value", ["true", "warn", ""])
+def test_own_banks_are_refused_or_allowed_and_nothing_else(value: str) -> None:
+    done = template(*ALONE, "--set", f"platform.ownBanks={value}")
+    assert done.returncode != 0
+    assert "ownBanks" in done.stderr
+
+
 # --- who reads metrics ----------------------------------------------------------------------------
 
 
 def test_networks_that_read_metrics_are_told_to_the_operator() -> None:
     def told(*values: str) -> tuple[str, ...]:
-        settings = the("ConfigMap", "callfleet-operator", *values)["data"]["operator.yaml"]
-        return load_settings(settings).metrics_cidrs
+        return operator_settings(*values).metrics_cidrs
 
     assert told(*ALONE) == ()
     assert told(*EVERYTHING) == ("192.0.2.64/26",)

@@ -94,6 +94,7 @@ platform:
   {{- end }}
   {{- $services = append $services (dict "role" .role "service" .name) }}
   {{- end }}
+  ownBanks: {{ .Values.platform.ownBanks }}
   services: {{ $services | toJson }}
   clients: {{ .Values.platform.clients | toJson }}
 {{- end }}

@@ -201,7 +201,8 @@ class Banking(Model):
             "Base URL of the bank's API, http or https, without user or password. Absent: the "
             "installation's banking service is asked. With a URL the agent's pods ask the bank "
             "themselves: what they ask is then in no record, no audit log and no count of tries "
-            "over calls of this installation, and is the bank's to keep."
+            "over calls of this installation, and is the bank's to keep. An installation may "
+            "refuse that (platform.ownBanks of the chart): the agent then takes no calls."
         ),
     )
     timeout_seconds: Int = Field(
