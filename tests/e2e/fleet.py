@@ -118,7 +118,6 @@ class Fleet:
             "replicas": 1,
             "sip": {"numbers": [self.number]},
             "capacity": {"callsPerPod": 20, "workers": 1},
-            "banking": {"url": f"http://{RELEASE}-demo-bank.{NAMESPACE}.svc"},
             "rollout": {"drainTimeoutSeconds": 60},
             # A core for each worker is more than a small machine has for three pods.
             "pod": {"resources": {"requests": {"cpu": "100m", "memory": "256Mi"}}},

@@ -55,7 +55,7 @@ def test_the_services_database_role_cannot_change_the_schema(
 
 
 def test_a_call_is_kept_by_the_services_and_the_bank_is_asked_through_them(fleet: Fleet) -> None:
-    fleet.apply(banking={})
+    fleet.apply()
     fleet.ready()
     (pod,) = fleet.pods()
     environment = {
@@ -72,6 +72,21 @@ def test_a_call_is_kept_by_the_services_and_the_bank_is_asked_through_them(fleet
 
     eventually(kept, within_s=30, what="the call's session, completed")
     assert int(fleet.sql("SELECT count(*) FROM audit_entries")[0][0]) > asked
+
+
+def test_an_agent_with_a_bank_of_its_own_takes_no_calls_until_it_has_none(fleet: Fleet) -> None:
+    fleet.apply(banking={"url": f"http://{RELEASE}-demo-bank.{NAMESPACE}.svc"})
+    eventually(
+        lambda: fleet.condition("Ready").get("reason") == "OwnBankRefused",
+        within_s=30,
+        what="an agent that is refused",
+    )
+    assert fleet.condition("Audited")["reason"] == "OwnBankRefused"
+    assert fleet.pods() == []
+
+    fleet.apply()
+    fleet.have_ready(1)
+    assert fleet.condition("Audited")["status"] == "True"
 
 
 def test_a_new_ca_is_trusted_by_everybody_before_it_signs(fleet: Fleet) -> None:

@@ -38,6 +38,12 @@ def test_voices_of_elevenlabs_are_ids() -> None:
     assert all(VOICE_ID.fullmatch(voice or "") for voice in voices)
 
 
+def test_agents_for_a_cluster_leave_the_bank_to_the_platform() -> None:
+    """Only what is for a laptop names one; with a banking service any other takes no calls."""
+    urls = {agent["spec"].get("banking", {}).get("url") for agent in documents("VoiceAgent")}
+    assert urls == {None, "http://127.0.0.1:8090"}
+
+
 @pytest.mark.parametrize("name", ["pools-cloud.yaml", "pools-hybrid.yaml"])
 def test_behind_an_account_stands_what_cannot_be_down(name: str) -> None:
     found = live_providers(agent(name), pools(name), LiveFacts())
