@@ -6,6 +6,7 @@ import pwd
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -23,7 +24,6 @@ from callfleet_agent.session.identifiers import uuid7
 from callfleet_agent.storage.database import Database, DatabaseSettings
 from callfleet_agent.storage.schema import migrate
 from callfleet_agent.storage.sealing import Sealer
-from ports import free_port as free_port
 
 
 class Server(Protocol):
@@ -63,6 +63,12 @@ def migrated(url: str) -> None:
             await migrate(connected)
 
     asyncio.run(bring_up())
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def program(name: str, *folders: str) -> Path:

@@ -10,8 +10,10 @@ import asyncpg
 import pytest
 
 from integration.conftest import PostgresDatabase
-from ports import free_port
+from stores import free_port
 
+pytestmark = pytest.mark.timeout(600)
+WITHIN_S = 250.0  # on a busy machine
 COMMAND = [sys.executable, "-m", "callfleet_operator.main", "migrate", "--driver", "kamailio"]
 
 
@@ -47,7 +49,7 @@ def arguments(urls: dict[str, Path]) -> list[str]:
 
 def migrate(urls: dict[str, Path], *more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*arguments(urls), *more], capture_output=True, text=True, timeout=60, check=False
+        [*arguments(urls), *more], capture_output=True, text=True, timeout=WITHIN_S, check=False
     )
 
 
@@ -104,5 +106,5 @@ def test_it_stays_until_it_is_told_to_go(urls: dict[str, Path], tmp_path: Path) 
             if b"up to date" in line:
                 break
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(WITHIN_S) == 0
     assert marker.exists()

@@ -14,6 +14,7 @@ import yaml
 
 from callfleet.v1 import asr_pb2, asr_pb2_grpc, common_pb2, tts_pb2, tts_pb2_grpc
 from callfleet_agent.app.platform import Platform, PlatformSettings
+from callfleet_agent.app.settings import free_port
 from callfleet_agent.audio import Pcm8k
 from callfleet_agent.audio.g711 import Law, encode
 from callfleet_agent.audio.level import dbfs
@@ -22,7 +23,6 @@ from callfleet_agent.services.speech.server import ServerSettings, SpeechServer
 from fakes.speech import FakeRecogniser, FakeVoice
 from identities import CLIENT, ISSUER, Authority, Tokens, channel
 from platform_rig import PATIENT, Refused, stub
-from ports import free_port
 
 HOST = "127.0.0.1"
 LIMITS = {"connectMs": 60000, "firstByteMs": 60000, "gapMs": 60000, "totalMs": 120000}

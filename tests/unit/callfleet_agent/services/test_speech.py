@@ -16,6 +16,7 @@ from prometheus_client import generate_latest
 from callfleet.v1 import asr_pb2, asr_pb2_grpc, common_pb2, tts_pb2, tts_pb2_grpc
 from callfleet_agent.app.errors import AppError
 from callfleet_agent.app.listen import parse_address
+from callfleet_agent.app.settings import free_port
 from callfleet_agent.audio import Pcm, Pcm8k, Pcm16k
 from callfleet_agent.chain import Fault
 from callfleet_agent.dialog import Dialog
@@ -37,7 +38,6 @@ from callfleet_operator.resources.engines import SERVERS, Launch
 from fakes.model_server import collected
 from fakes.speech import FakeRecogniser, FakeVoice
 from platform_rig import Refused
-from ports import free_port
 
 HOST = "127.0.0.1"
 GRAMMAR = Dialog().grammars()[0]
