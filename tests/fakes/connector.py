@@ -5,7 +5,8 @@ import os
 import random
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 from callfleet_agent.app.connector import Connector
 from callfleet_agent.app.phone.phone import Phone, PhoneSettings
 from callfleet_agent.app.phone.report import CallReport
+from callfleet_agent.app.phone.transcript import Show
 from callfleet_agent.app.phone.turns import Turn
 from callfleet_agent.app.settings import AgentSettings, Listen, PodIdentity
 from callfleet_agent.app.worker_process import OsWorker
@@ -55,9 +57,10 @@ def settings(**spec: Any) -> AgentSettings:
 
 def _first_port() -> int:
     """An even port that is free, with the next: below those that the system gives to whoever asks
-    for any, so that nobody takes it before it is used."""
+    for any, and none of a phone's or of an agent that is told none, so that nobody takes it before
+    it is used."""
     while True:
-        first = random.randrange(16_000, 32_000, 2)
+        first = random.randrange(21_000, 29_800, 2)
         with socket.socket(type=_DGRAM) as rtp, socket.socket(type=_DGRAM) as rtcp:
             try:
                 rtp.bind((LOOPBACK, first))
@@ -80,6 +83,7 @@ async def running(
     worker_arguments: Sequence[str] = (),
     program: Sequence[str] = ("fakes.worker",),
     may_start: asyncio.Event | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[Connector]:
     """A connector that takes calls; at the end it is stopped at once. `program`: another worker.
     While `may_start` is not set no worker is started."""
@@ -106,7 +110,7 @@ async def running(
         wanted = given or settings()
         if rtp_pairs is not None:
             wanted = with_ports(wanted, rtp_pairs)
-        connector = Connector(wanted, start_worker=start)
+        connector = Connector(wanted, start_worker=start, clock=clock)
         up = asyncio.Event()
         process = asyncio.create_task(connector.run(lambda _: up.set()))
         ready = asyncio.create_task(up.wait())
@@ -125,13 +129,23 @@ async def call(connector: Connector, *turns: Turn, **options: Any) -> CallReport
     return await phone(connector, *turns, **options).run()
 
 
-def phone(connector: Connector, *turns: Turn, **options: Any) -> Phone:
-    """A phone that is to call the connector."""
+def phone(
+    connector: Connector, *turns: Turn, show: Show = lambda _who, _text: None, **options: Any
+) -> Phone:
+    """A phone that is to call the connector. It waits for what the agent says for as long as a busy
+    machine takes; `show` is told of a turn before it begins."""
     return Phone(
         PhoneSettings(
             uri=f"sip:+15550100@{LOOPBACK}:{connector.sip_port}",
             bind=LOOPBACK,
             turns=turns,
-            **{"recognise": False, "turn_timeout_s": 3.0, "agent_quiet_s": 0.2, **options},
-        )
+            **{
+                "recognise": False,
+                "answer_timeout_s": 60.0,
+                "turn_timeout_s": 60.0,
+                "agent_quiet_s": 0.2,
+                **options,
+            },
+        ),
+        show,
     )

@@ -1,6 +1,7 @@
 """SIP requests to a connector, written by hand, and waiting for what nobody tells."""
 
 import asyncio
+import re
 import socket
 from collections.abc import Callable
 
@@ -8,7 +9,7 @@ from callfleet_agent.app.connector import Connector
 from fakes.connector import LOOPBACK
 
 
-async def until(condition: Callable[[], bool], limit_s: float = 20.0) -> None:
+async def until(condition: Callable[[], bool], limit_s: float = 60.0) -> None:
     async with asyncio.timeout(limit_s):
         while not condition():  # noqa: ASYNC110, processes and sockets tell nobody
             await asyncio.sleep(0.02)
@@ -28,13 +29,14 @@ class Sip:
         self._socket.close()
 
     async def ask(self, request: str) -> str:
-        """The first final response."""
+        """The first final response to it: one to an earlier request comes again as long as its ACK
+        is on the way, and the other side may ask something, too."""
         loop = asyncio.get_running_loop()
         await loop.sock_sendto(self._socket, request.encode(), self._target)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while True:
                 answer = (await loop.sock_recv(self._socket, 65535)).decode()
-                if not answer.startswith("SIP/2.0 1"):
+                if re.match(r"SIP/2\.0 [2-6]", answer) and _branch(answer) == _branch(request):
                     return answer
 
     async def send(self, data: bytes) -> None:
@@ -51,6 +53,13 @@ class Sip:
             f"Contact: <sip:a@{LOOPBACK}:{self.port}>\r\n{content}"
             f"Content-Length: {len(body)}\r\n\r\n{body}"
         )
+
+
+def _branch(message: str) -> str:
+    """What a response has in common with its request alone."""
+    found = re.search(r";branch=([^;\s]+)", message)
+    assert found is not None
+    return found[1]
 
 
 def offer(formats: str = "0") -> str:

@@ -47,11 +47,11 @@ def failing_once(logger: str, message: str) -> Iterator[None]:
 async def test_a_worker_that_takes_no_more_costs_no_call() -> None:
     async with running(worker_arguments=["--calls", "1"]) as connector:
         await until(lambda: len(workers_of(connector)) == 2)
-        first = phone(connector, KEY, listen_s=60.0)
-        second = phone(connector, KEY, listen_s=60.0)
+        first = phone(connector, KEY, listen_s=150.0)
+        second = phone(connector, KEY, listen_s=150.0)
         calling = [asyncio.create_task(each.run()) for each in (first, second)]
         await until(lambda: connector.metrics.slo.turns == 2)
-        third = asyncio.create_task(call(connector, KEY, turn_timeout_s=15.0))
+        third = asyncio.create_task(call(connector, KEY))
         await until(lambda: connector.calls == 3)
         await asyncio.sleep(1.0)  # longer than eight quick refusals take
         assert connector.calls == 3
@@ -65,7 +65,7 @@ async def test_a_worker_that_takes_no_more_costs_no_call() -> None:
 async def test_sigterm_to_connector_and_workers_ends_no_call() -> None:
     async with running() as connector:
         await until(lambda: len(workers_of(connector)) == 2)
-        talking = phone(connector, KEY, KEY, KEY, turn_timeout_s=10.0)
+        talking = phone(connector, KEY, KEY, KEY)
         calling = asyncio.create_task(talking.run())
         await until(lambda: connector.metrics.slo.turns == 1)
         connector.terminate()
@@ -95,11 +95,11 @@ async def test_a_call_that_is_being_set_up_holds_the_pod() -> None:
 async def test_a_failure_in_one_call_says_bye_to_its_caller_and_to_no_other() -> None:
     async with running(worker_arguments=["--calls", "1"]) as connector:
         await until(lambda: len(workers_of(connector)) == 2)
-        other = phone(connector, KEY, listen_s=60.0)
+        other = phone(connector, KEY, listen_s=150.0)
         calling = asyncio.create_task(other.run())
         await until(lambda: connector.metrics.slo.turns == 1)
         with failing_once("callfleet_agent.app.call_turns", "the call goes on with another worker"):
-            report = await call(connector, KILL, hang_up=False, turn_timeout_s=15.0)
+            report = await call(connector, KILL, hang_up=False)
         assert report.ended_by == "agent"
         # It is counted when the phone's answer to the BYE is back.
         await until(lambda: connector.metrics.slo.failed == 1 and connector.calls == 1)
@@ -109,7 +109,7 @@ async def test_a_failure_in_one_call_says_bye_to_its_caller_and_to_no_other() ->
 
 async def test_a_failure_at_a_calls_very_end_ends_no_other() -> None:
     async with running() as connector:
-        other = phone(connector, KEY, listen_s=60.0)
+        other = phone(connector, KEY, listen_s=150.0)
         calling = asyncio.create_task(other.run())
         await until(lambda: connector.metrics.slo.turns == 1)
         with failing_once("callfleet_agent.app.agent_call", "call detail record"):

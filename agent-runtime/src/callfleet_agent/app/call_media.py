@@ -72,7 +72,7 @@ class CallMedia:
             media_settings(media, self._cname), rng=parts.rng, now=parts.clock()
         )
         self.receiving, self.codec = media.receiving, media.codec
-        self._rtp = RtpCall(endpoint, session, parts.ticker, on_tick=on_tick)
+        self._rtp = RtpCall(endpoint, session, parts.ticker, on_tick=on_tick, clock=parts.clock)
         return session
 
     def start(self) -> None:
