@@ -27,7 +27,7 @@ class FadingAgent(asyncio.DatagramProtocol):
     agreed: list[int] = field(default_factory=list)  # the answers to its own BYE
     _transport: asyncio.DatagramTransport | None = None
     _invite: Message | None = None
-    _sending: "asyncio.Task[None] | None" = None
+    _sending: "dict[str, asyncio.Task[None]]" = field(default_factory=dict)  # by Call-ID
 
     @property
     def port(self) -> int:
@@ -59,8 +59,9 @@ class FadingAgent(asyncio.DatagramProtocol):
         described_as = [*contact, ("content-type", "application/sdp")]
         self._send(_response(invite, 200, described_as, described), caller)
         found = re.search(r"m=audio (\d+)", invite.body)
-        if self.sends and found is not None and self._sending is None:
-            self._sending = asyncio.create_task(self._speak((LOOPBACK, int(found[1]))))
+        if self.sends and found is not None and invite.get("call-id") not in self._sending:
+            speaking = asyncio.create_task(self._speak((LOOPBACK, int(found[1]))))
+            self._sending[invite.get("call-id")] = speaking
 
     async def _speak(self, phone: Address) -> None:
         """Packets of sound every 20 ms, from the port that the description names."""
@@ -77,7 +78,7 @@ class FadingAgent(asyncio.DatagramProtocol):
         if self.bye is not None:
             self._send(_response(bye, self.bye), caller)
         if self.glare == "late":
-            asyncio.get_running_loop().call_later(0.3, self._hang_up, caller)
+            self._hang_up(caller)
 
     def _hang_up(self, caller: Address) -> None:
         invite = self._invite
@@ -97,12 +98,17 @@ class FadingAgent(asyncio.DatagramProtocol):
         if self._transport is not None:
             self._transport.sendto(message.encode(), to)
 
+    async def has_heard_all(self) -> None:
+        """Until it has taken what was sent to it: a turn of the loop takes one datagram."""
+        for _ in range(300):
+            await asyncio.sleep(0)
+
     async def stop(self) -> None:
         if self._transport is not None:
             self._transport.close()
-        if self._sending is not None:
-            self._sending.cancel()
-            await asyncio.wait([self._sending])
+        for speaking in self._sending.values():
+            speaking.cancel()
+        await asyncio.gather(*self._sending.values(), return_exceptions=True)
 
 
 def _response(

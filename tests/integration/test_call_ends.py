@@ -5,6 +5,7 @@ import pytest
 from callfleet_agent.app.phone.phone import Phone, PhoneSettings
 from callfleet_agent.app.phone.report import CallReport
 from fakes.fading_agent import LOOPBACK, FadingAgent, fading
+from fakes.patient_clock import PatientClock
 
 
 async def called(agent: FadingAgent, *, listen_s: float = 0.3) -> CallReport:
@@ -12,7 +13,9 @@ async def called(agent: FadingAgent, *, listen_s: float = 0.3) -> CallReport:
     async with fading(agent):
         uri = f"sip:agent@{LOOPBACK}:{agent.port}"
         settings = PhoneSettings(uri=uri, bind=LOOPBACK, recognise=False, listen_s=listen_s)
-        return await Phone(settings).run()
+        report = await Phone(settings, clock=PatientClock()).run()
+        await agent.has_heard_all()
+        return report
 
 
 @pytest.mark.parametrize("glare", ["first", "late"])

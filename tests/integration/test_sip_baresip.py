@@ -1,11 +1,8 @@
 """A real telephone: baresip is called by our user agent, held, and calls it."""
 
 import asyncio
-import contextlib
-import itertools
 import random
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +13,7 @@ from callfleet_agent.sip import events, sdp
 from callfleet_agent.sip.settings import AdvertisedAddress, UserAgentSettings
 from callfleet_agent.sip.user_agent import UserAgent
 from callfleet_agent.transport.sip_endpoint import SipEndpoint, SipEndpointSettings
+from ports import free_port
 
 MODULES = Path("/usr/lib/baresip/modules")
 pytestmark = pytest.mark.skipif(
@@ -37,19 +35,11 @@ sip_listen {HOST}:@PORT@
 """
 
 
-def free_port() -> int:
-    """A port that is free for UDP and for TCP, as is the next one: the phone binds that for TLS.
-
-    Below the range that the kernel gives to others: nobody gets it before the phone has it.
-    """
-    for port in random.sample(range(20_000, 30_000, 2), 100):
-        with contextlib.suppress(OSError), contextlib.ExitStack() as held:
-            for number, kind in itertools.product(
-                (port, port + 1), (socket.SOCK_DGRAM, socket.SOCK_STREAM)
-            ):
-                held.enter_context(socket.socket(type=kind)).bind((HOST, number))
-            return port
-    raise AssertionError("no two ports are free for both UDP and TCP")
+def port_of_a_phone() -> int:
+    """A free port, as is the next one: the phone binds that for TLS."""
+    while (port := free_port()) + 1 != free_port():
+        pass
+    return port
 
 
 class Inbox:
@@ -60,7 +50,7 @@ class Inbox:
         self._queue.put_nowait(event)
 
     async def next(self) -> events.Event:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await self._queue.get()
 
     async def next_but_ringing(self) -> events.Event:
@@ -72,19 +62,19 @@ class Inbox:
 @asynccontextmanager
 async def baresip(folder: Path, *arguments: str) -> AsyncIterator[int]:
     """A phone that answers by itself; its port."""
-    port = free_port()
+    port = port_of_a_phone()
     (folder / "config").write_text(CONFIGURATION.replace("@PORT@", str(port)), "utf-8")
     account = f"<sip:phone@{HOST}:{port}>;regint=0;answermode=auto\n"
     (folder / "accounts").write_text(account, "utf-8")
     process = await asyncio.create_subprocess_exec(
-        "baresip", "-f", str(folder), "-t", "60", *arguments,
+        "baresip", "-f", str(folder), "-t", "170", *arguments,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             said = b""
             while b"baresip is ready" not in said:
                 line = await process.stdout.readline()

@@ -3,7 +3,6 @@
 import asyncio
 import random
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from callfleet_agent.sip import events, sdp
 from callfleet_agent.sip.settings import AdvertisedAddress, Peer, UserAgentSettings
 from callfleet_agent.sip.user_agent import UserAgent
 from callfleet_agent.transport.sip_endpoint import SipEndpoint, SipEndpointSettings
+from ports import free_port
 
 pytestmark = pytest.mark.skipif(
     shutil.which("kamailio") is None, reason="kamailio is not installed"
@@ -46,14 +46,8 @@ class Inbox:
         self._queue.put_nowait(event)
 
     async def next(self) -> events.Event:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             return await self._queue.get()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager
@@ -80,7 +74,7 @@ async def kamailio(tmp_path: Path, phone: int, transport: str) -> AsyncIterator[
 
 
 async def listening(port: int, process: asyncio.subprocess.Process) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while process.returncode is None:
             try:
                 _, writer = await asyncio.open_connection(HOST, port)

@@ -3,7 +3,6 @@
 import asyncio
 import random
 import shutil
-import socket
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -15,18 +14,13 @@ from callfleet_agent.sip.errors import NotAcceptableError
 from callfleet_agent.sip.settings import AdvertisedAddress, UserAgentSettings
 from callfleet_agent.sip.user_agent import UserAgent
 from callfleet_agent.transport.sip_endpoint import SipEndpoint, SipEndpointSettings
+from ports import free_port
 
 pytestmark = pytest.mark.skipif(shutil.which("sipp") is None, reason="sipp is not installed")
 
 SCENARIOS = Path(__file__).parents[1] / "vectors" / "sip" / "sipp"
 HOST = "127.0.0.1"
 LIMIT_S = 90
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 class Pod:
@@ -90,10 +84,17 @@ async def sipp(scenario: str, transport: str, *arguments: str) -> None:
     assert process.returncode == 0, output.decode(errors="replace")[-3000:]
 
 
-async def until(condition: Callable[[], bool], limit_s: float = 40.0) -> None:
+async def until(condition: Callable[[], bool], limit_s: float = LIMIT_S) -> None:
     async with asyncio.timeout(limit_s):
         while not condition():  # noqa: ASYNC110 - sipp tells nothing while it runs
             await asyncio.sleep(0.02)
+
+
+def is_bound(port: int, transport: str) -> bool:
+    """Whether somebody listens there, as the kernel has it (proc(5), /proc/net/tcp)."""
+    idle = {"udp": "07", "tcp": "0A"}[transport]
+    rows = (line.split() for line in Path(f"/proc/net/{transport}").read_text("ascii").splitlines())
+    return any(row[1].endswith(f":{port:04X}") and row[3] == idle for row in rows)
 
 
 async def call_us(pod: Pod, scenario: str, transport: str, calls: int, *arguments: str) -> None:
@@ -146,7 +147,7 @@ async def test_we_call_sipp(transport: str, name: str) -> None:
     settings = SipEndpointSettings(host=HOST, port=0)
     async with SipEndpoint.open(pod.user_agent, pod, settings) as pod.endpoint:
         phone = asyncio.create_task(sipp("uas", transport, "-m", "5", "-p", str(port)))
-        await asyncio.sleep(0.5)  # sipp does not say when it listens
+        await until(lambda: is_bound(port, name) or phone.done())  # sipp does not say it
         offer = sdp.make_offer(sdp.LocalMedia(HOST, 20000), sdp.Origin(HOST, 1, 0))
         with pod.endpoint.commands() as now:
             for _ in range(5):

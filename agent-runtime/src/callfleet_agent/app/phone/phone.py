@@ -47,10 +47,15 @@ __all__ = ["Phone", "PhoneSettings"]
 class Phone:
     """Makes one call. `show(who, text)` tells a watching person what happens."""
 
-    def __init__(self, settings: PhoneSettings, show: Show = lambda _who, _text: None) -> None:
+    def __init__(
+        self,
+        settings: PhoneSettings,
+        show: Show = lambda _who, _text: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._settings = settings
         self._transcript = Transcript(show)
-        self._clock = time.monotonic
+        self._clock = clock
         self._rng = random.Random()
         self._report = CallReport()
         self._recording = Recording()

@@ -24,7 +24,8 @@ class CallReport:
     """A whole call. Times in milliseconds, `outcome` is the exit status in words.
 
     `answered_by` is the agent's address (its Contact, without whom it names); `bye_status` how our
-    BYE was answered, None where we sent none or no answer came.
+    BYE was answered, None where we sent none or no answer came; `packets_skipped` those that this
+    machine had no time to send.
     """
 
     outcome: str = "failed"
@@ -40,6 +41,7 @@ class CallReport:
     greeting: list[str] = field(default_factory=list)
     turns: list[TurnReport] = field(default_factory=list)
     packets_sent: int = 0
+    packets_skipped: int = 0
     packets_received: int = 0
     packets_lost: int = 0
     loss_percent: float = 0.0
@@ -49,6 +51,7 @@ class CallReport:
     def of_media(self, stats: MediaStats) -> None:
         """Take in the media's counters."""
         self.packets_sent, self.packets_received = stats.packets_sent, stats.packets_received
+        self.packets_skipped = stats.skipped_ticks
         self.packets_lost = stats.lost
         self.loss_percent = round(100 * stats.loss_fraction, 2)
         self.jitter_ms = round(stats.jitter_ms, 2)
