@@ -74,7 +74,7 @@ class FakeCollector(trace_service_pb2_grpc.TraceServiceServicer):
             self._came.notify_all()
         return trace_service_pb2.ExportTraceServiceResponse()
 
-    async def until(self, *names: str, within_s: float = 30) -> list[Collected]:
+    async def until(self, *names: str, within_s: float = 60) -> list[Collected]:
         """The spans, once there is one of each name."""
         async with asyncio.timeout(within_s), self._came:
             await self._came.wait_for(lambda: set(names) <= {span.name for span in self.spans})
