@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from bench.engines.markdown import table
-from bench.engines.running import ENGINES, Running
+from bench.engines.running import ENGINES, LIMIT_S, Running
 from bench.engines.work import QUESTION, SOUND, Done
 from bench.meter import Meter
 from bench.report import Meanwhile, commit, machine, percentile, show
@@ -93,7 +93,7 @@ async def _or_none(engine: Running) -> Done | None:
 async def measure(streams: list[int], rounds: int) -> list[dict[str, Any]]:
     """Every engine that is here, one after the other."""
     rows: list[dict[str, Any]] = []
-    sound = await EspeakSynthesiser("en-gb", 150).speech(QUESTION, private=True)
+    sound = await EspeakSynthesiser("en-gb", 150, limit_s=LIMIT_S).speech(QUESTION, private=True)
     with TemporaryDirectory() as folder:
         for name, started in ENGINES.items():
             place = Path(folder) / name

@@ -27,13 +27,15 @@ _NOT_SPOKEN: Final = re.compile(r"[\[\]<>&|\\{}\x00-\x1f\x7f]")
 
 
 class EspeakSynthesiser:
-    """A voice of espeak-ng, with what was rendered kept for as long as there is room."""
+    """A voice of espeak-ng, with what was rendered kept for as long as there is room. A sentence
+    may take `limit_s`."""
 
-    def __init__(self, voice: str, words_per_minute: int) -> None:
+    def __init__(self, voice: str, words_per_minute: int, *, limit_s: float = LIMIT_S) -> None:
         self._command = ("espeak-ng", "-v", voice, "-s", str(words_per_minute), "-b", "1",
                          "--stdin", "--stdout")  # fmt: skip
         self._kept: OrderedDict[str, Pcm8k] = OrderedDict()
         self._samples = 0
+        self._limit_s = limit_s
         self._turn = asyncio.Semaphore(MAX_PROCESSES)
 
     async def start(self, sentences: Sequence[str]) -> None:
@@ -41,7 +43,7 @@ class EspeakSynthesiser:
         await asyncio.gather(*(self._spoken(sentence, START_LIMIT_S) for sentence in sentences))
 
     async def speech(self, sentence: str, *, private: bool) -> Pcm8k:
-        return await self._spoken(sentence, LIMIT_S, private=private)
+        return await self._spoken(sentence, self._limit_s, private=private)
 
     async def stop(self) -> None:
         self._kept.clear()
