@@ -70,7 +70,7 @@ class FakeLine:
         )
         self._speed = speed
         self._echo = echo
-        self._voice = EspeakSynthesiser(voice, 150)
+        self._voice = EspeakSynthesiser(voice, 150, limit_s=60.0)
         self._noise = NoiseFloor(random.Random(1), dbfs=noise_dbfs)
         self._saying: deque[Pcm8k] = deque()
         self._queue = Pcm8k(b"")
@@ -147,7 +147,7 @@ class FakeLine:
         wanted = self.finished + count
         await self.until(lambda: self.finished >= wanted)
 
-    async def until(self, condition: object, limit_s: float = 40.0) -> None:
+    async def until(self, condition: object, limit_s: float = 90.0) -> None:
         """Until the condition (a callable) holds; looked at on every tick."""
         assert callable(condition)
         async with asyncio.timeout(limit_s):
@@ -160,7 +160,7 @@ class FakeLine:
 
     async def until_lost(self) -> None:
         """Until the worker is gone."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while self.lost is None:
                 async with self._changed:
                     await self._changed.wait()

@@ -43,7 +43,7 @@ def tiny_model(kind: str, folder: Path, *sentences: str) -> Path:
     """A model of a few kilobytes; of `recordings`, for sentences, a few megabytes."""
     python = python_of("piper" if kind in {"piper", "recordings"} else "recognition")
     command = [str(python), str(ROOT / "tests" / "tiny_models.py"), kind, str(folder), *sentences]
-    subprocess.run(command, check=True, timeout=60)
+    subprocess.run(command, check=True, timeout=150)
     return folder
 
 
@@ -66,7 +66,7 @@ class EngineProcess:
 
 
 @asynccontextmanager
-async def serving(*arguments: str, limit_s: float = 60) -> AsyncIterator[EngineProcess]:
+async def serving(*arguments: str, limit_s: float = 150) -> AsyncIterator[EngineProcess]:
     """`callfleet serve …`, when it says that it is ready."""
     port, http_port = free_port(LOOPBACK), free_port(LOOPBACK)
     # Our own packages come from this environment, the engines' from theirs.

@@ -69,7 +69,7 @@ class Agent:
 
     async def up(self) -> None:
         """Wait for both workers, and forget what was logged before."""
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(150):
             await self._up.wait()
         self.log.clear()
 
@@ -82,7 +82,7 @@ class Agent:
 
     async def logged(self, message: str) -> dict[str, Any]:
         """The first log line with this message, when it is there."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 for entry in self.log:
                     if entry["message"] == message:
@@ -112,7 +112,7 @@ async def started(folder: Path, text: str, *options: str) -> AsyncIterator[Agent
         yield agent
     finally:
         process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await process.wait()
         await following
 

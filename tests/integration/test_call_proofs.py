@@ -52,7 +52,7 @@ class Line:
         phone = Phone(
             PhoneSettings(
                 uri=f"sip:+15550100@{LOOPBACK}:{self.connector.sip_port}",
-                bind=LOOPBACK, turns=turns, voice="en-us", turn_timeout_s=15.0,
+                bind=LOOPBACK, turns=turns, voice="en-us", turn_timeout_s=40.0,
             )
         )  # fmt: skip
         report = await phone.run()

@@ -75,7 +75,7 @@ async def test_what_is_owed_is_delivered_once_in_order_through_every_absence(
             async with channel(rig.platform.port, rig.agent) as on:
                 first = deliverer(kept, rig, on)
                 running = asyncio.create_task(first.run())
-                await asyncio.wait_for(first.drained(), 30)
+                await asyncio.wait_for(first.drained(), 90)
                 await asyncio.to_thread(server.kill)
                 for call in CALLS:
                     tell(recorder, call, range(5, 10))
@@ -94,7 +94,7 @@ async def test_what_is_owed_is_delivered_once_in_order_through_every_absence(
             async with channel(rig.platform.port, rig.agent) as on:
                 second = deliverer(later, rig, on)
                 running = asyncio.create_task(second.run())
-                await asyncio.wait_for(second.drained(), 30)
+                await asyncio.wait_for(second.drained(), 90)
                 running.cancel()
                 await asyncio.gather(running, return_exceptions=True)
 
@@ -114,7 +114,7 @@ async def test_a_record_that_is_none_is_refused(tmp_path: Path) -> None:
     async with grpc.aio.insecure_channel("127.0.0.1:1") as nowhere:
         delivering = Deliverer(kept, GrpcSink(OnChannel(nowhere), OnChannel(nowhere)))
         running = asyncio.create_task(delivering.run())
-        await asyncio.wait_for(delivering.drained(), 5)
+        await asyncio.wait_for(delivering.drained(), 60)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     assert kept.counts.refused == 2

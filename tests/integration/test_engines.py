@@ -69,7 +69,9 @@ async def figures_of(server: EngineProcess) -> dict[str, Any]:
 
 @pytest.fixture
 async def question() -> Pcm8k:
-    return await EspeakSynthesiser("en-gb", 150).speech("where is my credit card", private=True)
+    return await EspeakSynthesiser("en-gb", 150, limit_s=60.0).speech(
+        "where is my credit card", private=True
+    )
 
 
 async def test_whisper_recognises_in_a_stream_with_partial_results(
@@ -79,7 +81,7 @@ async def test_whisper_recognises_in_a_stream_with_partial_results(
     utterance = engine.begin(GRAMMAR, ())
     for start in range(0, len(question), 1600):
         utterance.feed(question.slice(start, start + 1600))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not utterance.partial:  # noqa: ASYNC110 - it comes over the network
             await asyncio.sleep(0.01)
         found = await utterance.recognise(nothing)
@@ -89,7 +91,7 @@ async def test_whisper_recognises_in_a_stream_with_partial_results(
     utterance.feed(question)  # more after a look: all of it is decoded again
     assert (await utterance.recognise(nothing)).text
     utterance.close()
-    async with asyncio.timeout(5):  # the last stream has just ended
+    async with asyncio.timeout(60):  # the last stream has just ended
         while "callfleet_engine_requests_running 0.0" not in await metrics_of(whisper):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert "callfleet_engine_first_result_seconds_count 2.0" in await metrics_of(whisper)
@@ -114,7 +116,7 @@ async def test_a_whisper_that_is_killed_in_the_middle_is_followed_by_the_next(
     whisper.kill()
     await whisper.process.wait()
     utterance.feed(question.slice(8000))
-    async with asyncio.timeout(30):  # its end is noticed: no limit has to pass
+    async with asyncio.timeout(60):  # its end is noticed: no limit has to pass
         assert (await utterance.recognise()).text == "where is my credit card"
     assert sum(len(sound) for sound in second.sounds) == len(question)
     utterance.close()
@@ -127,7 +129,7 @@ async def test_a_server_that_is_told_to_stop_ends_what_runs(
     engine = GrpcTranscriber(EngineSettings(engine="whisper", endpoints=(whisper.endpoint,)))
     utterance = engine.begin(GRAMMAR, ())
     utterance.feed(question)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not utterance.partial:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     whisper.process.terminate()
@@ -144,12 +146,12 @@ async def test_a_server_waits_no_longer_for_what_runs_than_it_was_told(
         engine = GrpcTranscriber(EngineSettings(engine="whisper", endpoints=(server.endpoint,)))
         utterance = engine.begin(GRAMMAR, ())
         utterance.feed(question)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not utterance.partial:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         server.process.terminate()
         began = asyncio.get_running_loop().time()
-        async with asyncio.timeout(15):  # of 30 s without a word on it
+        async with asyncio.timeout(25):  # of 30 s without a word on it
             assert await server.process.wait() == 0
         assert asyncio.get_running_loop().time() - began > 0.9
         utterance.close()
@@ -169,7 +171,7 @@ async def test_vosk_hears_that_somebody_speaks(tmp_path: Path, question: Pcm8k) 
         utterance = engine.begin(GRAMMAR, ())
         for start in range(0, len(question), 1600):
             utterance.feed(question.slice(start, start + 1600))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not utterance.partial:  # noqa: ASYNC110 - it comes over the network
                 await asyncio.sleep(0.01)
             found = await utterance.recognise(nothing)
@@ -218,7 +220,7 @@ async def test_piper_speaks(tmp_path: Path) -> None:
         assert piper
         server.kill()
         await server.process.wait()
-        _, left = await asyncio.to_thread(psutil.wait_procs, piper, timeout=10)
+        _, left = await asyncio.to_thread(psutil.wait_procs, piper, timeout=60)
         assert not left
         with pytest.raises(ProviderError) as caught:
             await collected(engine.speech("good bye.", nothing, private=True))

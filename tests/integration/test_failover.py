@@ -19,6 +19,7 @@ from callfleet_agent.pipeline.recordings import apology
 from callfleet_agent.pipeline.synthesiser_espeak import EspeakSynthesiser
 from fakes.line import FakeLine
 from fakes.model_server import FakeOpenAI, Trouble, sine
+from fakes.sip_by_hand import until
 from fakes.worker_here import EARS, faults, outside, times_heard, worker, write
 from ports import free_port
 
@@ -77,7 +78,7 @@ async def model_process(*options: str) -> AsyncIterator[tuple[asyncio.subprocess
         stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[1],
     )  # fmt: skip
     try:
-        async with asyncio.timeout(20), aiohttp.ClientSession() as session:
+        async with asyncio.timeout(60), aiohttp.ClientSession() as session:
             while True:
                 with suppress(aiohttp.ClientError):
                     async with session.get(f"http://127.0.0.1:{port}/v1/models") as answer:
@@ -165,7 +166,7 @@ async def test_a_model_that_dies_in_its_answer_is_followed_by_one_that_ends_it(
         await line.heard_out()
         await line.say("where is my credit card")
         await line.heard_out()
-        voice = EspeakSynthesiser("en-us", WorkerSettings().words_per_minute)
+        voice = EspeakSynthesiser("en-us", WorkerSettings().words_per_minute, limit_s=60.0)
         once = await voice.speech("We sell no pizza here.", private=True)
         rest = await voice.speech("We can look for your card.", private=True)
         broken = await voice.speech("Ask me for your card.", private=True)
@@ -176,16 +177,24 @@ async def test_a_model_that_dies_in_its_answer_is_followed_by_one_that_ends_it(
     assert ("first", "truncated") in faults(line)
 
 
+def taken(caplog: pytest.LogCaptureFixture) -> list[int]:
+    """The generations of providers that the worker has taken."""
+    return [
+        vars(found)["generation"] for found in caplog.records if found.msg == "providers are taken"
+    ]
+
+
 async def test_a_running_worker_follows_its_settings(
-    tmp_path: Path, servers: tuple[FakeOpenAI, FakeOpenAI]
+    tmp_path: Path, servers: tuple[FakeOpenAI, FakeOpenAI], caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     first, second = servers
     async with worker(tmp_path, asr=[EARS], tts=[outside("first", first)]) as socket:
         async with FakeLine(socket) as line:
             await line.heard_out()
         assert times_heard(line, spoken_by(first)) == 2
         write(tmp_path / "providers.yaml", 2, asr=[EARS], tts=[outside("second", second)])
-        await asyncio.sleep(1.5)
+        await until(lambda: 2 in taken(caplog))
         async with FakeLine(socket) as line:
             await line.heard_out()
         assert times_heard(line, spoken_by(second)) == 2

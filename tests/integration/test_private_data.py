@@ -145,7 +145,7 @@ async def connector(
     connector = Connector(replace(given, listen=listen, worker_file=manifest))
     up = asyncio.Event()
     process = asyncio.create_task(connector.run(lambda _: up.set()))
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(150):
         await up.wait()
     yield connector
     connector.stop_now()
@@ -215,7 +215,7 @@ async def spoken_call(connector: Connector, way: Way) -> None:
             turns=turns,
             from_uri=f"sip:{CALLER}@{LOOPBACK}",
             recognise=False,
-            turn_timeout_s=8.0,
+            turn_timeout_s=40.0,
         )
     )
     await phone.run()

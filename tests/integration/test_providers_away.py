@@ -19,7 +19,7 @@ from fakes.connector import call, running, settings
 from fakes.line import FakeLine
 from fakes.model_server import FakeOpenAI, Trouble, sine
 from fakes.sip_by_hand import until
-from fakes.worker_here import EARS, faults, outside, times_heard, worker, write
+from fakes.worker_here import EARS, SHORT, faults, outside, times_heard, worker, write
 
 pytestmark = [pytest.mark.slow, pytest.mark.spoken(minutes=2.3), pytest.mark.timeout(180)]
 KNOWN = Caller("+15550123", trusted=True)
@@ -49,7 +49,7 @@ def chain(servers: Servers, engine: str = "openai") -> list[dict[str, object]]:
 
 async def prompt(text: str) -> Pcm8k:
     """As the embedded voice says it."""
-    voice = EspeakSynthesiser("en-us", WorkerSettings().words_per_minute)
+    voice = EspeakSynthesiser("en-us", WorkerSettings().words_per_minute, limit_s=60.0)
     return await voice.speech(text, private=True)
 
 
@@ -124,7 +124,7 @@ class TestModels:
         ears.heard = "do you sell pizza?"
         broken.trouble = Trouble.stall(0)
         rules: dict[str, object] = {"pool": "rules", "engine": "rules", "hosting": "embedded"}
-        models = [outside("model", broken, "vllm"), rules]
+        models = [outside("model", broken, "vllm") | SHORT, rules]
         chains = {"asr": [outside("ears", ears)], "llm": models}
         async with worker(tmp_path, **chains) as socket, FakeLine(socket, caller=KNOWN) as line:
             await line.heard_out()
@@ -159,7 +159,7 @@ class TestVoices:
     ) -> None:
         for server in servers:
             server.trouble = trouble
-        voices = chain(servers)
+        voices = [member | SHORT for member in chain(servers)]
         async with worker(tmp_path, asr=[EARS], tts=voices) as socket, FakeLine(socket) as line:
             await ends_with_the_apology(line)
 
@@ -200,9 +200,7 @@ async def test_a_phone_hears_the_apology_and_gets_a_bye(tmp_path: Path, servers:
         worker_arguments=arguments,
         program=("callfleet_agent.main", "worker"),
     ) as connector:
-        report = await call(
-            connector, Turn(say="hello"), hang_up=False, turn_timeout_s=20.0, record=recording
-        )
+        report = await call(connector, Turn(say="hello"), hang_up=False, record=recording)
         assert report.ended_by == "agent"
         await until(lambda: connector.calls == 0)
     with wave.open(str(recording)) as file:

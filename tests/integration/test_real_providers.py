@@ -53,7 +53,9 @@ def account(variable: str, folder: Path, **more: str) -> EngineSettings:
 
 
 async def understood(engine: TranscriberEngine) -> None:
-    question = await EspeakSynthesiser("en-gb", 150).speech("where is my card", private=True)
+    question = await EspeakSynthesiser("en-gb", 150, limit_s=60.0).speech(
+        "where is my card", private=True
+    )
     utterance = engine.begin(GRAMMAR, ())
     utterance.feed(question)
     found = await utterance.recognise(nothing)

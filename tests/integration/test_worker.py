@@ -82,7 +82,7 @@ async def test_one_whose_connector_died_while_it_started_ends(tmp_path: Path) ->
 
 
 async def sound_of(found: CardFound) -> object:
-    voice = EspeakSynthesiser("en-us", WorkerSettings().words_per_minute)
+    voice = EspeakSynthesiser("en-us", WorkerSettings().words_per_minute, limit_s=60.0)
     return await voice.speech(delivery(found), private=True)
 
 
@@ -227,6 +227,6 @@ async def test_a_killed_worker_loses_no_conversation(bank: FakeBank, tmp_path: P
         await again.press("4271")
         await again.reached("more")
     assert children
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while any(os.path.exists(f"/proc/{child}/fd") for child in children):  # noqa: ASYNC110, ASYNC240, PTH110
             await asyncio.sleep(0.05)
