@@ -11,7 +11,6 @@ from the INVITE to the 200, at 1 ms.
 import argparse
 import asyncio
 import contextlib
-import socket
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from bench.report import machine, percentile, show
 
 from fakes.connector import LOOPBACK, running, settings
+from ports import free_port
 
 SCENARIO = """<?xml version="1.0" encoding="UTF-8"?>
 <scenario name="call set-up">
@@ -86,7 +86,7 @@ async def measure(what: str, port: int, rate: int, calls: int) -> dict[str, obje
         process = await asyncio.create_subprocess_exec(
             "sipp", "-sf", str(scenario), f"{LOOPBACK}:{port}", "-s", "agent", "-i", LOOPBACK,
             "-r", str(rate), "-m", str(calls), "-l", str(4 * rate), "-nostdin",
-            "-trace_rtt", "-rtt_freq", "1", "-timeout", f"{calls // rate + 60}s",
+            "-trace_rtt", "-rtt_freq", "1", "-timeout", f"{calls // rate + 300}s",
             cwd=folder,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
@@ -116,9 +116,7 @@ def _times(folder: Path) -> list[float]:
 
 async def baseline(rate: int, calls: int) -> dict[str, object]:
     """sipp answers sipp."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind((LOOPBACK, 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with TemporaryDirectory() as folder:
         process = await asyncio.create_subprocess_exec(
             "sipp", "-sn", "uas", "-i", LOOPBACK, "-p", str(port), "-nostdin",
@@ -126,7 +124,7 @@ async def baseline(rate: int, calls: int) -> dict[str, object]:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(1.0)  # an INVITE that comes before it listens is sent again
         try:
             return await measure("sipp's own UAS", port, rate, calls)
         finally:

@@ -132,9 +132,11 @@ async def process(program: str, *arguments: str) -> tuple[asyncio.subprocess.Pro
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     assert started.stdout is not None
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(300):
         said = ""
         while (line := await started.stdout.readline()) != b"ready\n":
+            if not line:
+                raise SystemExit(f"a process ended with status {await started.wait()}")
             said += line.decode()
     return started, said
 

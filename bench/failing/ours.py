@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from bench.failing.house import Servers
@@ -37,10 +37,21 @@ FRAME_S: Final = 0.02
 @dataclass(frozen=True)
 class Rules:
     """What the first provider of a chain may take. The second one has the limits of a pool that
-    says nothing: nobody comes after it."""
+    says nothing: nobody comes after it. All of them so many `times` as long."""
 
     hedge_percentile: int
     within_s: float | None = None  # to the first piece and between two; None: the usual limits
+    times: float = 1.0
+
+    def limits(self, usual_s: float) -> tuple[Limits, Limits]:
+        """Those of the first and of the second; `usual_s` to the first piece."""
+        times, within_s = self.times, self.within_s
+        usual = Limits(
+            connect_s=0.5 * times, first_s=usual_s * times, gap_s=1.5 * times, total_s=10.0 * times
+        )
+        if within_s is None:
+            return usual, usual
+        return replace(usual, first_s=within_s * times, gap_s=within_s * times), usual
 
 
 def ours(rules: Rules) -> Answer:
@@ -53,14 +64,9 @@ def ours(rules: Rules) -> Answer:
 
 
 def _lineup(servers: Servers, rules: Rules) -> Lineup[Any]:
-    usual_s = 2.0 if servers.stage is Stage.LLM else 1.5
-    usual = Limits(connect_s=0.5, first_s=usual_s, gap_s=1.5, total_s=10.0)
-    within_s = rules.within_s
-    first = usual if within_s is None else Limits(first_s=within_s, gap_s=within_s)
+    limits_of = rules.limits(2.0 if servers.stage is Stage.LLM else 1.5)
     seats = []
-    for name, limits, engine in zip(
-        ("first", "second"), (first, usual), servers.engines, strict=True
-    ):
+    for name, limits, engine in zip(("first", "second"), limits_of, servers.engines, strict=True):
         settings = MemberSettings(name=name, limits=limits, hedge_percentile=rules.hedge_percentile)
         member = Member(settings)
         for _ in range(10):

@@ -9,7 +9,7 @@ from benches import output_of, quick, results
 from callfleet_hack.cache import tools_dir
 from rpcs import METHODS
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(960)]
 
 
 @pytest.mark.drill
