@@ -34,7 +34,7 @@ FOUND: Final = "found"
 NO_CONTEXT: Final = "CONTEXT_NOT_FOUND"
 OUTCOMES: Final = (FOUND, AWAY, *(reason.value for reason in Unfit))
 # Both together are shorter than the limit, so that a store that hangs is known to be away.
-_GUARD: Final = Guard(limit_s=0.12, retries=0)
+GUARD: Final = Guard(limit_s=0.12, retries=0)
 _SESSIONS: Any = session_pb2_grpc.SessionManagerServiceStub
 _CONTEXTS: Any = context_pb2_grpc.ContextStoreServiceStub
 _log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 class EarlierCalls:
     """Asks the session manager, then the context store. `holds`: whether a session is a call of
-    this process; `told`: hears what came of each search."""
+    this process; `told`: hears what came of each search; `guard` is over each question."""
 
     def __init__(
         self,
@@ -52,9 +52,10 @@ class EarlierCalls:
         holds: Callable[[UUID], bool],
         told: Callable[[str], None],
         now: Callable[[], datetime] = utc_now,
+        guard: Guard = GUARD,
     ) -> None:
-        self._sessions = Guarded(sessions, _GUARD)
-        self._contexts = Guarded(contexts, _GUARD)
+        self._sessions = Guarded(sessions, guard)
+        self._contexts = Guarded(contexts, guard)
         self._holds = holds
         self._told = told
         self._now = now
