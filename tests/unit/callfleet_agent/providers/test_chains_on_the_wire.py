@@ -4,6 +4,7 @@ once, and the first one's time limits end what it does not."""
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -34,11 +35,15 @@ GRAMMAR = Dialog().grammars()[0]
 SAID = ["We sell no pizza here.", "We can look for your card."]
 HEARD = "where is my credit card"
 VOICE = sine(0.6, 24000, 900)
-SLOW_S = 3.0
-WITHIN_S = 10.0  # on a busy machine
-FIRST = Limits(connect_s=0.7, first_s=0.7, gap_s=0.7, total_s=10.0)
-PATIENT = Limits(connect_s=30.0, first_s=30.0, gap_s=30.0, total_s=60.0)
+SLOW_S = 100.0
+WITHIN_S = 60.0  # on a busy machine
+PATIENT = Limits(connect_s=90.0, first_s=90.0, gap_s=90.0, total_s=90.0)
 LAST = PATIENT  # nobody comes after it
+# The limit that a fault is about; who meets another fault on a busy machine is not late as well.
+FIRST = {
+    Fault.SLOW_FIRST: replace(PATIENT, first_s=0.7),
+    Fault.STALLED: replace(PATIENT, gap_s=0.7),
+}
 
 Failures = list[tuple[str, Fault]]
 Ask = Callable[[Lineup[Any]], Awaitable[Failures]]
@@ -77,7 +82,7 @@ RECOGNITION = {
     "early end": (Trouble.early_end(1), Fault.MALFORMED),
     "stall": (Trouble.stall(1), Fault.SLOW_FIRST),
 }
-SLOW = "first byte after 3 s"
+SLOW = "late first byte"
 
 
 def cases(faults: dict[str, tuple[Trouble, Fault]]) -> list[Any]:
@@ -112,6 +117,11 @@ def at(server: FakeOpenAI) -> EngineSettings:
 def trouble(server: Server, wrong: Trouble | None, slow_s: float = SLOW_S) -> None:
     """Sets what is wrong; None: it is slow."""
     server.trouble, server.first_s = wrong, slow_s if wrong is None else 0.0
+
+
+def limits_for(fault: Fault) -> Limits:
+    """The limits of a first one that is to meet this fault."""
+    return FIRST.get(fault, PATIENT)
 
 
 def told(into: Failures) -> Callable[[Stage, Failure], None]:
@@ -161,7 +171,7 @@ class OfOpenAI:
         self._stack = stack
         self.first, self.second = first, second
 
-    def chain(self, engine: Any, limits: Limits = FIRST, hedge: int = 0) -> Lineup[Any]:
+    def chain(self, engine: Any, limits: Limits = PATIENT, hedge: int = 0) -> Lineup[Any]:
         engines = (engine(at(self.first)), engine(at(self.second)))
         return chain(self._stack, *engines, limits=limits, hedge=hedge)
 
@@ -178,7 +188,7 @@ async def servers(stack: AsyncExitStack) -> OfOpenAI:
 @pytest.mark.parametrize(("wrong", "fault"), cases(SPEECH))
 async def test_a_sentence(servers: OfOpenAI, wrong: Trouble | None, fault: Fault) -> None:
     trouble(servers.first, wrong)
-    failures = await in_time(spoken(servers.chain(OpenAISynthesiser)))
+    failures = await in_time(spoken(servers.chain(OpenAISynthesiser, limits_for(fault))))
     assert failures == [("first", fault)]
     assert len(servers.second.requests) == 1
 
@@ -191,7 +201,7 @@ async def test_a_sentence_of_elevenlabs(
     trouble(first, wrong)
     there = EngineSettings(engine="elevenlabs", endpoints=(f"{first.url}/v1",))
     engines = (ElevenLabsSynthesiser(there), OpenAISynthesiser(at(servers.second)))
-    lineup = chain(stack, *engines, limits=FIRST)
+    lineup = chain(stack, *engines, limits=limits_for(fault))
     assert await in_time(spoken(lineup)) == [("first", fault)]
     assert len(servers.second.requests) == 1
 
@@ -199,7 +209,7 @@ async def test_a_sentence_of_elevenlabs(
 @pytest.mark.parametrize(("wrong", "fault"), cases(ANSWERS))
 async def test_an_answer(servers: OfOpenAI, wrong: Trouble | None, fault: Fault) -> None:
     trouble(servers.first, wrong)
-    failures = await in_time(answered(servers.chain(OpenAIResponder)))
+    failures = await in_time(answered(servers.chain(OpenAIResponder, limits_for(fault))))
     assert failures == [("first", fault)]
     assert len(servers.second.requests) == 1
 
@@ -207,7 +217,7 @@ async def test_an_answer(servers: OfOpenAI, wrong: Trouble | None, fault: Fault)
 @pytest.mark.parametrize(("wrong", "fault"), cases(RECOGNITION))
 async def test_an_utterance(servers: OfOpenAI, wrong: Trouble | None, fault: Fault) -> None:
     trouble(servers.first, wrong)
-    failures = await in_time(understood(servers.chain(OpenAITranscriber)))
+    failures = await in_time(understood(servers.chain(OpenAITranscriber, limits_for(fault))))
     assert failures == [("first", fault)]
     assert len(servers.second.requests) == 1
 
@@ -215,7 +225,7 @@ async def test_an_utterance(servers: OfOpenAI, wrong: Trouble | None, fault: Fau
 @pytest.mark.parametrize(
     ("wrong", "fault"),
     [
-        pytest.param(None, Fault.SLOW_FIRST, id="text after 3 s"),
+        pytest.param(None, Fault.SLOW_FIRST, id="late text"),
         pytest.param(Trouble.stall(0), Fault.SLOW_FIRST, id="no text"),
         pytest.param(Trouble.cut(10), Fault.REFUSED, id="dies in the utterance"),
         pytest.param(Trouble.cut(1000), Fault.REFUSED, id="dies at its end"),
@@ -229,7 +239,7 @@ async def test_an_utterance_that_is_streamed(
     engines = [
         GrpcTranscriber(EngineSettings(engine="whisper", endpoints=(ear.url,))) for ear in ears
     ]
-    lineup = chain(stack, *engines, limits=FIRST)
+    lineup = chain(stack, *engines, limits=limits_for(fault))
     assert await in_time(understood(lineup)) == [("first", fault)]
     assert ears[1].chunks == [25]  # all of it
 
@@ -244,13 +254,13 @@ async def test_who_is_hedged_is_not_waited_for_until_the_limits(
 ) -> None:
     if wrong is not None and engine is OpenAITranscriber:
         wrong = Trouble.stall(min(wrong.after, 1))
-    trouble(servers.first, wrong, slow_s=PATIENT.first_s)
+    trouble(servers.first, wrong, slow_s=SLOW_S)
     failures = await in_time(asked(servers.chain(engine, PATIENT, hedge=99)))
     assert [name for name, _ in failures] == ["first"]
     assert len(servers.second.requests) == 1
 
 
-@pytest.mark.parametrize("wrong", [Trouble.error(429, "7"), Trouble.error(401)], ids=str)
+@pytest.mark.parametrize("wrong", [Trouble.error(429, "600"), Trouble.error(401)], ids=str)
 @pytest.mark.parametrize(
     ("engine", "asked"),
     [(OpenAISynthesiser, spoken), (OpenAIResponder, answered), (OpenAITranscriber, understood)],
