@@ -14,8 +14,8 @@ from callfleet_operator.model import Engine, ProviderPool
 from callfleet_operator.model.engines import OURS
 from callfleet_operator.ports.probe import Figures, ProbeOutcome, Progress
 
-_TIMEOUT = aiohttp.ClientTimeout(total=5)
-_POD_TIMEOUT = aiohttp.ClientTimeout(total=2)
+_LIMIT_S = 5.0
+_POD_LIMIT_S = 2.0
 _LARGEST = 64 * 1024
 _NO_CA = "the Secret of spec.external.caSecretName holds no CA in ca.crt; put one in, as PEM"
 _NOT_VERIFIED = (
@@ -27,10 +27,13 @@ _HEALTH, _SERVING = "/grpc.health.v1.Health/Check", b"\x08\x01"
 
 
 class HttpProbe:
-    """One session for all probes. Redirects are not followed: the key goes to one place only."""
+    """One session for all probes. Redirects are not followed: the key goes to one place only.
+    `limit_s` is an engine's time to answer, `pod_limit_s` that of a pod of ours."""
 
-    def __init__(self) -> None:
-        self._session = aiohttp.ClientSession(timeout=_TIMEOUT)
+    def __init__(self, *, limit_s: float = _LIMIT_S, pod_limit_s: float = _POD_LIMIT_S) -> None:
+        self._limit_s = limit_s
+        self._pod_limit = aiohttp.ClientTimeout(total=pod_limit_s)
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=limit_s))
 
     async def close(self) -> None:
         await self._session.close()
@@ -46,7 +49,7 @@ class HttpProbe:
         except ssl.SSLError:
             return ProbeOutcome(ok=False, message=_NO_CA)
         if engine in OURS:
-            return await _health(external.base_url, ca)
+            return await _health(external.base_url, ca, self._limit_s)
         url = external.base_url.rstrip("/") + _PATHS.get(engine, "/models")
         return await self._asked(url, _headers(engine, key), context)
 
@@ -59,7 +62,7 @@ class HttpProbe:
             ) as response:
                 return _outcome(response.status)
         except TimeoutError:
-            message = "the engine did not answer within 5 s"
+            message = f"the engine did not answer within {self._limit_s:g} s"
         except aiohttp.ClientConnectorCertificateError:
             message = _NOT_VERIFIED
         except (aiohttp.ClientError, ValueError) as error:
@@ -90,7 +93,7 @@ class HttpProbe:
         url = f"http://{host}:{port}/{path}"
         try:
             async with self._session.get(
-                url, timeout=_POD_TIMEOUT, allow_redirects=False
+                url, timeout=self._pod_limit, allow_redirects=False
             ) as response:
                 if response.status != 200 or (response.content_length or 0) > _LARGEST:
                     return None
@@ -107,7 +110,7 @@ def _verified(ca: str | None) -> ssl.SSLContext:
     return context
 
 
-async def _health(base_url: str, ca: str | None) -> ProbeOutcome:
+async def _health(base_url: str, ca: str | None, limit_s: float) -> ProbeOutcome:
     """Of a server that speaks our gRPC. One without the health service is one that answers."""
     address = urlsplit(base_url)
     secure = address.scheme == "https"
@@ -121,7 +124,7 @@ async def _health(base_url: str, ca: str | None) -> ProbeOutcome:
     )
     async with channel:
         try:
-            told = await channel.unary_unary(_HEALTH, bytes, bytes)(b"", timeout=_TIMEOUT.total)
+            told = await channel.unary_unary(_HEALTH, bytes, bytes)(b"", timeout=limit_s)
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.UNIMPLEMENTED:
                 return ProbeOutcome(ok=True, message="")

@@ -1,5 +1,6 @@
 """Whether an external engine answers, and what is told about it."""
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,6 +19,11 @@ from callfleet_operator.main.probe import HttpProbe
 from callfleet_operator.model import ProviderPool
 from callfleet_operator.ports.probe import Figures, Progress
 from identities import Authority
+
+
+def patient() -> HttpProbe:
+    """Nothing here is about its limits but the test that says so."""
+    return HttpProbe(limit_s=60.0, pod_limit_s=60.0)
 
 
 def pool(url: str, engine: str = "openai") -> ProviderPool:
@@ -59,7 +65,7 @@ async def engine(
     [(200, True), (404, True), (302, True), (401, False), (403, False), (503, False)],
 )
 async def test_what_an_answer_means(status: int, ok: bool) -> None:
-    probe = HttpProbe()
+    probe = patient()
     seen: list[web.Request] = []
     try:
         async with engine(status, seen) as url:
@@ -74,7 +80,7 @@ async def test_what_an_answer_means(status: int, ok: bool) -> None:
 
 
 async def test_elevenlabs_has_a_header_of_its_own() -> None:
-    probe = HttpProbe()
+    probe = patient()
     seen: list[web.Request] = []
     async with engine(200, seen) as url:
         await probe.probe(pool(url, "elevenlabs"), "k")
@@ -83,8 +89,26 @@ async def test_elevenlabs_has_a_header_of_its_own() -> None:
     assert "Authorization" not in seen[0].headers
 
 
+async def test_an_engine_that_hangs_is_given_up() -> None:
+    async def hang(_: web.Request) -> web.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", hang)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port, probe = runner.addresses[0][1], HttpProbe(limit_s=0.1, pod_limit_s=0.1)
+    outcome = await probe.probe(pool(f"http://127.0.0.1:{port}/v1"), None)
+    assert (outcome.ok, outcome.message) == (False, "the engine did not answer within 0.1 s")
+    assert await probe.figures("127.0.0.1", port) is None
+    await probe.close()
+    await runner.cleanup()
+
+
 async def test_nobody_there() -> None:
-    probe = HttpProbe()
+    probe = patient()
     outcome = await probe.probe(pool("http://127.0.0.1:1"), None)
     await probe.close()
     assert not outcome.ok
@@ -117,7 +141,7 @@ def pem(authority: Authority) -> str:
 async def test_an_engine_is_verified_by_the_ca_that_the_pool_names(
     tmp_path: Path, ca: str, most: ssl.TLSVersion, ok: bool, message: str
 ) -> None:
-    authority, probe = Authority(), HttpProbe()
+    authority, probe = Authority(), patient()
     given = {"its own": pem(authority), "another's": pem(Authority()), "no pem": "x", "none": None}
     async with engine(200, [], https(tmp_path, authority, most)) as url:
         outcome = await probe.probe(pool(url), "sk-secret", given[ca])
@@ -127,7 +151,7 @@ async def test_an_engine_is_verified_by_the_ca_that_the_pool_names(
 
 @pytest.mark.parametrize(("known", "ok"), [(True, True), (False, False)])
 async def test_so_is_a_server_of_ours(tmp_path: Path, known: bool, ok: bool) -> None:
-    authority, probe = Authority(), HttpProbe()
+    authority, probe = Authority(), patient()
     files = authority.issue(tmp_path)
     server, told = grpc.aio.server(), health.HealthServicer()
     await told.set("", health_pb2.HealthCheckResponse.SERVING)
@@ -170,7 +194,7 @@ async def speaking(status: Any) -> AsyncIterator[str]:
 async def test_a_server_of_ours_that_somebody_else_runs(
     name: str, status: Any, ok: bool, message: str
 ) -> None:
-    probe = HttpProbe()
+    probe = patient()
     async with speaking(status) as url:
         outcome = await probe.probe(pool(url, name), None)
     await probe.close()
@@ -180,7 +204,7 @@ async def test_a_server_of_ours_that_somebody_else_runs(
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "https://127.0.0.1:1", "http://[::1]:1"])
 async def test_no_server_of_ours_there(url: str) -> None:
-    probe = HttpProbe()
+    probe = patient()
     outcome = await probe.probe(pool(url, "piper"), None)
     await probe.close()
     assert not outcome.ok
@@ -198,7 +222,7 @@ async def told_by_a_pod(answers: dict[str, web.Response]) -> tuple[Figures | Non
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     port = runner.addresses[0][1]
-    probe = HttpProbe()
+    probe = patient()
     try:
         return await probe.figures("127.0.0.1", port), await probe.progress("127.0.0.1", port)
     finally:
@@ -227,7 +251,7 @@ async def test_a_pod_that_says_nothing_sensible(text: str) -> None:
 
 
 async def test_a_pod_that_does_not_answer() -> None:
-    probe = HttpProbe()
+    probe = patient()
     assert await probe.figures("::1", 9) is None
     assert await probe.progress("127.0.0.1", 9) is None
     await probe.close()

@@ -13,7 +13,8 @@ from callfleet_operator.proxies.errors import RpcError
 from callfleet_operator.proxies.rpc import JsonRpc
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Serve = Callable[[Handler], Awaitable[JsonRpc]]
+Serve = Callable[..., Awaitable[JsonRpc]]
+PATIENT_S = 60.0
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ async def serve() -> AsyncIterator[Serve]:
     runners: list[web.AppRunner] = []
     session = aiohttp.ClientSession()
 
-    async def start(handler: Handler) -> JsonRpc:
+    async def start(handler: Handler, limit_s: float = PATIENT_S) -> JsonRpc:
         app = web.Application()
         app.router.add_post("/RPC", handler)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -31,7 +32,7 @@ async def serve() -> AsyncIterator[Serve]:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         host, port = runner.addresses[0][:2]
-        return JsonRpc(session, f"http://{host}:{port}/RPC", 0.3)
+        return JsonRpc(session, f"http://{host}:{port}/RPC", limit_s)
 
     yield start
     await session.close()
@@ -81,10 +82,10 @@ async def test_refusals(serve: Serve, body: str, status: int, text: str, refused
 
 async def test_a_proxy_that_hangs(serve: Serve) -> None:
     async def handler(_: web.Request) -> web.Response:
-        await asyncio.sleep(30)
+        await asyncio.Event().wait()
         raise AssertionError
 
-    rpc = await serve(handler)
+    rpc = await serve(handler, 0.3)
     with pytest.raises(RpcError, match=r"m: no answer in 0\.3 s"):
         await rpc.call("m")
 
@@ -101,11 +102,11 @@ async def test_a_proxy_that_breaks_off(serve: Serve) -> None:
 
 
 async def test_a_proxy_that_is_away() -> None:
-    with socket.socket() as free:
+    with socket.socket() as free:  # nobody listens, and nobody else can get it
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    async with aiohttp.ClientSession() as session:
-        with pytest.raises(RpcError) as caught:
-            await JsonRpc(session, f"http://127.0.0.1:{port}/RPC", 1).call("m")
+        async with aiohttp.ClientSession() as session:
+            with pytest.raises(RpcError) as caught:
+                await JsonRpc(session, f"http://127.0.0.1:{port}/RPC", PATIENT_S).call("m")
 
     assert "127.0.0.1" not in str(caught.value)
