@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -48,14 +49,22 @@ class ServerSettings:
 class SpeechServer:
     """Loads an engine with `make`, and serves it until told to stop."""
 
-    def __init__(self, settings: ServerSettings, make: Callable[[], Any]) -> None:
+    def __init__(
+        self,
+        settings: ServerSettings,
+        make: Callable[[], Any],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._settings = settings
         self._make = make
+        self._clock = clock
         self._not_ready: str | None = "the model is being loaded"
         self._figures: Figures | None = None
         self._load = Load(settings.at_once)
         self._threads = ThreadPoolExecutor(settings.at_once, "engine")
         self.port = 0
+        self.http_port = 0
 
     async def run(self, stop: asyncio.Event, ready: Callable[[], None] = lambda: None) -> None:
         """Until `stop`, and then until running requests have ended, or their time for that is over.
@@ -66,12 +75,13 @@ class SpeechServer:
         app = health_app(self._load.registry, lambda: None, lambda: self._not_ready)
         app.router.add_get("/figures", self._tell_figures)
         runner = await serve_http(app, *self._settings.http)
+        self.http_port = int(runner.addresses[0][1])
         server: ServiceServer | None = None
         engine = None
         try:
             loop = asyncio.get_running_loop()
             engine = await loop.run_in_executor(self._threads, self._make)
-            self._figures = await loop.run_in_executor(self._threads, warm_up, engine)
+            self._figures = await loop.run_in_executor(self._threads, warm_up, engine, self._clock)
             server = self._server(engine)
             self.port = await server.start(*self._settings.listen, plain=self._settings.plain)
             self._not_ready = None

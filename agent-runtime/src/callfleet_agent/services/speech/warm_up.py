@@ -1,6 +1,7 @@
 """The first inferences of an engine: whether it works, and how fast it is where it runs."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from callfleet_agent.services.errors import ServicesError
 
 SENTENCE: Final = "One moment, please."
 SOUND_S: Final = 2.0
+Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class Figures:
         }
 
 
-def warm_up(engine: Any) -> Figures:
+def warm_up(engine: Any, clock: Clock = time.monotonic) -> Figures:
     """Two inferences; the first one loads what is loaded lazily and is not counted.
 
     Raises:
@@ -39,20 +41,20 @@ def warm_up(engine: Any) -> Figures:
     """
     inference = _recognition if hasattr(engine, "begin") else _speech
     try:
-        inference(engine)
-        first_s, whole_s, sound_s = inference(engine)
+        inference(engine, clock)
+        first_s, whole_s, sound_s = inference(engine, clock)
     except RuntimeError as error:
         engine.close()
         raise ServicesError(f"the engine does not work: {error}") from error
     return Figures(engine.version, first_s * 1000, whole_s / sound_s)
 
 
-def _recognition(engine: Any) -> tuple[float, float, float]:
-    hearing, began = engine.begin(), time.monotonic()
+def _recognition(engine: Any, clock: Clock) -> tuple[float, float, float]:
+    hearing, began = engine.begin(), clock()
     hearing.partial(_noise())
-    ended = time.monotonic()
+    ended = clock()
     hearing.final()
-    now = time.monotonic()
+    now = clock()
     return now - ended, now - began, SOUND_S
 
 
@@ -62,11 +64,11 @@ def _noise() -> Pcm16k:
     return Pcm16k.from_samples(samples.astype(np.int32))
 
 
-def _speech(engine: Any) -> tuple[float, float, float]:
-    began, first, sound_s = time.monotonic(), None, 0.0
+def _speech(engine: Any, clock: Clock) -> tuple[float, float, float]:
+    began, first, sound_s = clock(), None, 0.0
     for piece in engine.speak(SENTENCE, 1.0):
-        first = first or time.monotonic()
+        first = first or clock()
         sound_s += piece.seconds
     if first is None or not sound_s:
         raise ServicesError("the voice gives no sound")
-    return first - began, time.monotonic() - began, sound_s
+    return first - began, clock() - began, sound_s
