@@ -14,7 +14,6 @@ from callfleet_agent.audio import Pcm8k
 from callfleet_agent.chain import Fault
 from callfleet_agent.dialog import Dialog
 from callfleet_agent.providers import Message, Prompt, ProviderError
-from callfleet_agent.providers.http import REST_LIMIT_S
 from callfleet_agent.providers.responder_openai import OpenAIResponder
 from callfleet_agent.providers.settings import EngineSettings
 from callfleet_agent.providers.transcriber_openai import OpenAITranscriber
@@ -24,6 +23,7 @@ from identities import SERVICE, Authority
 
 STREAM = b'data: {"choices": [{"delta": {"content": "yes"}, "finish_reason": "stop"}]}\n\n'
 TEXT = b'{"text": "yes"}'
+WITHIN_S = 60.0  # on a busy machine
 
 
 @dataclass
@@ -119,6 +119,12 @@ async def test_a_server_that_hangs_up_on_a_new_connection_has_failed() -> None:
     assert fake.requests == 1
 
 
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest of an answer may take longer than any test."""
+    monkeypatch.setattr("callfleet_agent.providers.http.REST_LIMIT_S", 3600.0)
+
+
 def responder(server: FakeOpenAI, ca_file: Path | None = None) -> OpenAIResponder:
     base = server.base.replace("127.0.0.1", "localhost")  # as the certificate has it
     return OpenAIResponder(EngineSettings(engine="vllm", endpoints=(base,), ca_file=ca_file))
@@ -126,7 +132,7 @@ def responder(server: FakeOpenAI, ca_file: Path | None = None) -> OpenAIResponde
 
 @pytest.mark.parametrize("is_secure", [False, True], ids=["plain", "TLS"])
 async def test_answers_that_are_heard_to_their_end_share_connections(
-    tmp_path: Path, is_secure: bool
+    tmp_path: Path, is_secure: bool, patience: None
 ) -> None:
     server, ca_file = FakeOpenAI(), None
     if is_secure:
@@ -145,7 +151,7 @@ async def test_answers_that_are_heard_to_their_end_share_connections(
     assert len(server.requests) == 20
 
 
-async def test_an_error_leaves_its_connection_to_the_next_request() -> None:
+async def test_an_error_leaves_its_connection_to_the_next_request(patience: None) -> None:
     async with FakeOpenAI() as server:
         engine = responder(server)
         server.trouble = Trouble.error(429, "1")
@@ -163,7 +169,7 @@ async def test_who_is_interrupted_frees_the_server_at_once() -> None:
         answer = engine.answer(Prompt((Message("user", "Hello?"),)), nothing)
         assert await anext(answer) == "one"
         await answer.aclose()  # type: ignore[attr-defined]
-        async with at_most(5):
+        async with at_most(WITHIN_S):
             await server.was_left.wait()
         server.trouble = None
         assert await answered(engine) == "one two three four"
@@ -197,30 +203,28 @@ class FakeEndless:
 
 
 @pytest.mark.parametrize("rest", [b"", b": nothing of importance\n" * 100], ids=["silent", "noisy"])
-async def test_a_server_that_never_ends_its_answer_delays_nothing_and_is_left(rest: bytes) -> None:
+async def test_a_server_that_never_ends_its_answer_is_left(rest: bytes) -> None:
     fake = FakeEndless(rest)
     server = await asyncio.start_server(fake.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     base = f"http://127.0.0.1:{port}/v1"
     engine = OpenAIResponder(EngineSettings(engine="llamacpp", endpoints=(base,)))
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    assert await answered(engine) == "yes"
-    assert loop.time() - began < REST_LIMIT_S / 2
-    async with at_most(REST_LIMIT_S + 5):
+    async with at_most(WITHIN_S):
+        assert await answered(engine) == "yes"
         await fake.hung_up_on.wait()
     await engine.stop()
     server.close()
 
 
-async def test_stopping_waits_for_no_rest() -> None:
+async def test_neither_an_answer_nor_stopping_waits_for_its_rest(patience: None) -> None:
     fake = FakeEndless()
     server = await asyncio.start_server(fake.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     base = f"http://127.0.0.1:{port}/v1"
     engine = OpenAIResponder(EngineSettings(engine="llamacpp", endpoints=(base,)))
-    assert await answered(engine) == "yes"
-    async with at_most(REST_LIMIT_S / 2):
+    async with at_most(WITHIN_S):
+        assert await answered(engine) == "yes"
+        assert not fake.hung_up_on.is_set()
         await engine.stop()
         await fake.hung_up_on.wait()
     server.close()
