@@ -142,13 +142,15 @@ def test_off_means_nothing_and_costs_little() -> None:
     fields = {"turn": 1, "endpointing_ms": 200.0, "recognition_ms": 50.0, "dialog_ms": 1.0}
     call = TracedCall("id-1", PARENT)
     assert call.traceparent == ""
-    began = time.perf_counter()
-    for _ in range(10_000):
-        call.turn(fields)
-        call.heard(0.1)
-    spent_us = (time.perf_counter() - began) * 100
+    spent_us = []
+    for _ in range(10):
+        began = time.thread_time()  # what others compute meanwhile is not ours
+        for _ in range(1_000):
+            call.turn(fields)
+            call.heard(0.1)
+        spent_us.append((time.thread_time() - began) * 1_000)
     call.end({"turns": 1})
-    assert spent_us < 50  # a turn's, in microseconds; it is under 1 on an idle machine
+    assert min(spent_us) < 50  # a turn's, in microseconds; it is under 1 on an idle machine
 
 
 def test_the_environment_switches_it_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -168,8 +168,14 @@ def platform(wait_seconds: float, **options: object) -> None:
         run_platform(settings, os.environ)
 
 
-def wait_for(files: Sequence[Path], limit_s: float) -> None:
+def wait_for(
+    files: Sequence[Path],
+    limit_s: float,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
     """Until all are there, or the time is over: whoever reads them says what is missing."""
-    deadline = time.monotonic() + limit_s
-    while not all(map(Path.exists, files)) and time.monotonic() < deadline:
-        time.sleep(_LOOK_AGAIN_S)
+    deadline = clock() + limit_s
+    while not all(map(Path.exists, files)) and clock() < deadline:
+        sleep(_LOOK_AGAIN_S)
