@@ -36,7 +36,7 @@ def test_a_process_that_ended_and_was_not_waited_for_is_not_alive() -> None:
 
 def test_the_supervised_program_ends_when_its_holder_lets_go() -> None:
     with subprocess.Popen([*SUPERVISE, "sleep", "60"], stdin=subprocess.PIPE) as supervisor:
-        supervisor.communicate(timeout=10)
+        supervisor.communicate(timeout=60)
 
     assert supervisor.returncode == signal.SIGKILL
 
@@ -57,4 +57,4 @@ def test_the_supervised_program_dies_with_its_supervisor() -> None:
 
 def test_the_status_of_a_program_that_ends_by_itself_is_passed_on() -> None:
     with subprocess.Popen([*SUPERVISE, "false"], stdin=subprocess.PIPE) as supervisor:
-        assert supervisor.wait(timeout=10) == 1
+        assert supervisor.wait(timeout=60) == 1

@@ -50,7 +50,7 @@ async def test_a_call_is_delivered_in_its_order(tmp_path: Path) -> None:
         story = book.story(CALL)
         story.started(session())
         story.ended(SessionStatus.COMPLETED, datetime.now(UTC))
-        assert await book.delivered(5.0) == 0
+        assert await book.delivered(60.0) == 0
     assert sink.taken == [(RecordKind.CALL_STARTED, CALL), (RecordKind.CALL_ENDED, CALL)]
 
 
@@ -63,7 +63,7 @@ async def test_the_next_process_delivers_what_a_killed_one_owed_and_ends_its_cal
         assert await book.delivered(0.01) == 1
     sink = FakeSink()
     async with opened(tmp_path, sink) as book:
-        assert await book.delivered(5.0) == 0
+        assert await book.delivered(60.0) == 0
     assert sink.taken == [(RecordKind.CALL_STARTED, CALL), (RecordKind.CALL_ENDED, CALL)]
     assert list(LiveCalls(tmp_path / "live").left()) == []
 
@@ -75,7 +75,7 @@ async def test_a_folder_that_cannot_be_used_costs_the_records_safety_and_nothing
     sink = FakeSink()
     async with opened(tmp_path / "file", sink) as book:
         book.story(CALL).started(session())
-        assert await book.delivered(5.0) == 0
+        assert await book.delivered(60.0) == 0
     assert len(sink.taken) == 1
     assert "the journal is kept until the end of the process only" in caplog.text
 

@@ -117,5 +117,5 @@ async def test_a_killed_process_conversations_are_ended_in_their_owners_name(
     LiveCalls(tmp_path / "live").is_up(CALL, OWNER)
     service = FakeService()
     async with opened(tmp_path, sink(service)) as book:
-        assert await book.delivered(5.0) == 0
+        assert await book.delivered(60.0) == 0
     assert service.taken == [("ended", OWNER)]

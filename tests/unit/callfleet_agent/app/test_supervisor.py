@@ -157,7 +157,7 @@ async def test_an_unforeseen_failure_of_one_worker_ends_no_other() -> None:
 
 async def test_a_call_is_kept_from_who_did_not_take_it() -> None:
     async with site(1) as place:
-        first = await place.supervisor.taken(1.0, frozenset({1}))
+        first = await place.supervisor.taken(60.0, frozenset({1}))
         assert first is not None
         assert first.number == 2
         assert await place.supervisor.taken(0.0, frozenset({1})) is None
@@ -179,7 +179,7 @@ async def test_a_call_waits_for_a_worker() -> None:
     place = Site(1)
     assert place.supervisor.take() is None
     assert await place.supervisor.taken(0.0) is None
-    waiting = asyncio.ensure_future(place.supervisor.taken(5.0))
+    waiting = asyncio.ensure_future(place.supervisor.taken(60.0))
     running = asyncio.ensure_future(place.supervisor.run())
     worker = await waiting
     assert worker is not None

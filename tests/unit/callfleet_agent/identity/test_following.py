@@ -44,7 +44,7 @@ async def serving(folder: Path) -> AsyncIterator[int]:
 
 async def asked(client: FollowingChannel) -> int:
     stub: Any = health_pb2_grpc.HealthStub(client.channel())
-    return int((await stub.Check(health_pb2.HealthCheckRequest(), timeout=5)).status)
+    return int((await stub.Check(health_pb2.HealthCheckRequest(), timeout=60)).status)
 
 
 async def test_a_new_ca_and_certificate_are_taken_without_a_restart(tmp_path: Path) -> None:

@@ -199,7 +199,7 @@ class TestTranscriber:
             os.kill(child, signal.SIGKILL)
             with pytest.raises(TranscriberError):
                 await lost.recognise()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(120):
                 while transcriber.processes[0] in {child, None}:  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
                 await transcriber.warm()

@@ -3,7 +3,8 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,14 @@ Attempt = Callable[[EngineSettings], Awaitable[object]]
 
 def nothing() -> None:
     """A connection stands."""
+
+
+@contextmanager
+def not_listening() -> Iterator[int]:
+    """A port that refuses, and that nobody else can get meanwhile."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield int(bound.getsockname()[1])
 
 
 async def chat(settings: EngineSettings) -> str:
@@ -296,20 +305,18 @@ class TestFaults:
 
     @pytest.mark.parametrize("attempt", [chat, transcribe, say])
     async def test_refused(self, attempt: Attempt) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            url = f"http://127.0.0.1:{probe.getsockname()[1]}"
-        with pytest.raises(ProviderError) as caught:
-            await attempt(EngineSettings(engine="openai", endpoints=(url,)))
+        with not_listening() as port:
+            settings = EngineSettings(engine="openai", endpoints=(f"http://127.0.0.1:{port}",))
+            with pytest.raises(ProviderError) as caught:
+                await attempt(settings)
         assert caught.value.fault is Fault.REFUSED
 
     async def test_another_endpoint_of_the_same_pool_is_tried(self, openai: FakeOpenAI) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            dead = f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
-        settings = EngineSettings(engine="vllm", endpoints=(dead, openai.base))
-        for _ in range(3):
-            assert await chat(settings)
+        with not_listening() as port:
+            dead = f"http://127.0.0.1:{port}/v1"
+            settings = EngineSettings(engine="vllm", endpoints=(dead, openai.base))
+            for _ in range(3):
+                assert await chat(settings)
 
     @pytest.mark.parametrize("attempt", [chat, transcribe])
     async def test_nonsense(self, openai: FakeOpenAI, attempt: Attempt) -> None:
@@ -338,7 +345,7 @@ async def test_it_is_told_when_a_connection_stands(openai: FakeOpenAI) -> None:
     engine = OpenAIResponder(EngineSettings(engine="vllm", endpoints=(openai.base,)))
     standing = asyncio.Event()
     asking = asyncio.ensure_future(collected(engine.answer(PROMPT, standing.set)))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await standing.wait()
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)

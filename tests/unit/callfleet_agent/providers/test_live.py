@@ -80,7 +80,7 @@ async def test_a_changed_file_is_followed_and_turns_keep_what_they_began_with(
     fresh = tmp_path / "fresh.yaml"
     fresh.write_text(text(2, asr=f"{whisper}, {pool('ears', 'sphinx', None)}"))
     fresh.rename(file)  # as kubelet swaps it
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while names(providers, Stage.ASR) != ["whisper", "ears"]:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert before.members == (providers.lineup(Stage.ASR)().members[1],)

@@ -81,7 +81,7 @@ class FakeService:
         return answer
 
     @asynccontextmanager
-    async def bank(self, limit_s: float = 5.0) -> AsyncIterator[ServiceBank]:
+    async def bank(self, limit_s: float = 60.0) -> AsyncIterator[ServiceBank]:
         rpcs = {
             "AuthenticateCustomer": (pb.AuthenticationRequest, self.answer),
             "QueryCardDelivery": (pb.CardDeliveryRequest, self.answer),
@@ -286,7 +286,7 @@ async def test_a_service_that_is_too_slow_is_given_up() -> None:
         async def answer(self, request: Any) -> Any:
             import asyncio
 
-            await asyncio.sleep(10)
+            await asyncio.sleep(600)
 
     async with Slow(None).bank(limit_s=0.1) as bank:
         with pytest.raises(BankUnavailableError, match="cannot be asked"):
@@ -299,7 +299,7 @@ async def test_without_a_token_the_bank_is_away() -> None:
 
     async with grpc.aio.insecure_channel("127.0.0.1:1") as nowhere:
         peer = OnChannel(nowhere, none_yet)
-        bank = ServiceBank(peer, 1.0, TIMING)
+        bank = ServiceBank(peer, 60.0, TIMING)
         with pytest.raises(BankUnavailableError) as raised:
             await bank.query_card_delivery(CARD)
         assert raised.value.code == "banking_not_ready"

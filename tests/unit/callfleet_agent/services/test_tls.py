@@ -41,7 +41,7 @@ async def code_for(port: int, files: TlsFiles) -> grpc.StatusCode:
     async with grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials, options) as channel:
         stub = fleet_pb2_grpc.AgentPodServiceStub(channel)  # type: ignore[no-untyped-call]
         try:
-            async for _ in stub.Control(one_intent(), timeout=10):
+            async for _ in stub.Control(one_intent(), timeout=60):
                 pass
         except grpc.aio.AioRpcError as error:
             return error.code()

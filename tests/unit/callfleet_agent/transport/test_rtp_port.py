@@ -78,7 +78,7 @@ async def test_an_endpoint_sends_and_receives_on_both_ports() -> None:
     )
     here.send_rtp(b"a", ("127.0.0.1", there.port))
     here.send_rtcp(b"b", ("127.0.0.1", there.port + 1))
-    seen = [await asyncio.wait_for(arrived.get(), 5) for _ in range(2)]
+    seen = [await asyncio.wait_for(arrived.get(), 60) for _ in range(2)]
     assert {each for each in seen if each[1] != b"too early"} <= {
         ("rtp", b"a", here.port), ("rtcp", b"b", here.port + 1),
     }  # fmt: skip

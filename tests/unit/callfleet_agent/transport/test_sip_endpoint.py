@@ -49,7 +49,7 @@ class Inbox:
         self._react(event)
 
     async def next(self) -> events.Event:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await self._queue.get()
 
 
@@ -78,7 +78,7 @@ def taken(kind: socket.SocketKind) -> Iterator[int]:
 
 async def closed(reader: asyncio.StreamReader) -> bool:
     """Does the other end close the stream?"""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         try:
             return await reader.read() == b""
         except ConnectionResetError:
@@ -200,7 +200,7 @@ async def test_responses_come_on_the_stream_of_their_requests() -> None:
         reader, writer = await asyncio.open_connection(HOST, endpoint.port)
         for number in range(3):
             writer.write(OPTIONS.format(number, number).encode())
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"SIP/2.0 200 OK\r\n")
         writer.close()
 

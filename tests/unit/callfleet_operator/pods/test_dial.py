@@ -66,9 +66,9 @@ async def once(dial: GrpcDialer, to: PodTarget, epoch: int = 7) -> fleet_pb2.Pod
         yield fleet_pb2.PodIntent(
             correlation_id="c", epoch=epoch, state=fleet_pb2.POD_STATE_DRAINING, pod_uid=to.uid
         )
-        await asyncio.sleep(60)
+        await asyncio.sleep(600)
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         stream = dial.stream(to, intents())
         try:
             return await anext(stream)
@@ -120,13 +120,11 @@ async def test_streams_on_a_real_socket() -> None:
         )
         task = asyncio.create_task(streams.run())
         streams.want("bank", "card-line", {"u1": target()})
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await heard.get()
             fake.say(calls=3)
-            await heard.get()
-        figures = streams.figures("u1")
-        assert figures is not None
-        assert figures.calls == 3
+            while (figures := streams.figures("u1")) is None or figures.calls != 3:
+                await heard.get()
         task.cancel()
         await asyncio.wait([task])
     assert fake.streams == 1
