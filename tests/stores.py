@@ -1,13 +1,16 @@
 """What the tests of the platform's stores share: keys, a schema, and servers that may be killed."""
 
 import asyncio
+import atexit
 import os
 import pwd
 import random
+import secrets
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +24,7 @@ import psutil
 import pytest
 
 from callfleet_agent.session.identifiers import uuid7
+from callfleet_agent.storage.cache import Cache
 from callfleet_agent.storage.database import Database, DatabaseSettings
 from callfleet_agent.storage.schema import migrate
 from callfleet_agent.storage.sealing import Sealer
@@ -50,9 +54,14 @@ def new_id() -> UUID:
 
 
 def database(url: str, **settings: float) -> Database:
-    """With limits that a busy machine does not reach, unless others are given."""
-    patient = {"pool_wait_s": 60.0, "connect_s": 60.0, "statement_s": 60.0}
-    return Database(DatabaseSettings(url=url, **(patient | settings)))  # type: ignore[arg-type]
+    """With limits that are kept on a busy machine, too: no test of the stores is about them."""
+    given = {"pool_wait_s": 60.0, "connect_s": 60.0, "statement_s": 120.0, **settings}
+    return Database(DatabaseSettings(url=url, **given))  # type: ignore[arg-type]
+
+
+def cache(url: str) -> Cache:
+    """The same."""
+    return Cache(url, limit_s=60.0)
 
 
 def migrated(url: str) -> None:
@@ -65,10 +74,51 @@ def migrated(url: str) -> None:
     asyncio.run(bring_up())
 
 
+_HELD: list[socket.socket] = []
+
+
+@atexit.register
+def _let_go() -> None:
+    for held in _HELD:
+        held.close()
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port that nobody else gets, for a server that may start late and more than once. It
+    stays bound until the tests end; whoever listens with SO_REUSEADDR, as servers do, may have it
+    all the same."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    port = int(held.getsockname()[1])
+    _hold(held)
+    return port
+
+
+def sip_port() -> int:
+    """The same for UDP and TCP. One for datagrams cannot be held for somebody else: it is of those
+    that the system gives to nobody who did not name it."""
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = first // 2 + secrets.randbelow(first // 2)
+        held = socket.socket()
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            with socket.socket(type=socket.SOCK_DGRAM) as probe:
+                probe.bind(("127.0.0.1", port))
+                held.bind(("127.0.0.1", port))
+        except OSError:
+            held.close()
+        else:
+            _hold(held)
+            return port
+
+
+def _hold(held: socket.socket) -> None:
+    if sys.platform == "linux":  # elsewhere it would keep the server out
+        _HELD.append(held)
+    else:
+        held.close()
 
 
 def program(name: str, *folders: str) -> Path:
@@ -97,7 +147,7 @@ class KillableServer:
                 cwd=self._folder,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 150
         while subprocess.run(self._ready, check=False, capture_output=True).returncode:
             failed = self._process.poll() is not None or time.monotonic() > deadline
             assert not failed, (self._folder / "log").read_text(errors="replace")[-2000:]

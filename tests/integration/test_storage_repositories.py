@@ -1,6 +1,7 @@
 """The repositories on real stores: against a model, with a new key, and with Redis away."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ from callfleet_agent.storage.sessions import PostgresSessions
 from callfleet_agent.storage.upkeep import reseal
 from stores import (
     Server,
+    cache,
     database,
     killable_postgres,
     killable_redis,
@@ -70,12 +72,12 @@ class Kept:
 @asynccontextmanager
 async def kept(url: str, redis: str, keys: Sealer | None = None) -> AsyncIterator[Kept]:
     keys = keys or sealer()
-    async with database(url, connect_s=1, pool_wait_s=1) as connected, Cache(redis) as cache:
-        sessions = CachedSessions(PostgresSessions(connected, keys), cache, keys)
-        contexts = CachedContexts(PostgresContexts(connected, keys), cache, keys, now)
+    async with database(url) as connected, cache(redis) as copies:
+        sessions = CachedSessions(PostgresSessions(connected, keys), copies, keys)
+        contexts = CachedContexts(PostgresContexts(connected, keys), copies, keys, now)
         yield Kept(
             connected,
-            cache,
+            copies,
             SessionCommands(sessions, now, new_id),
             SessionQueries(sessions),
             ContextCommands(contexts, now, new_id),
@@ -406,12 +408,12 @@ async def test_what_was_acknowledged_survives_postgresql_killed_in_the_middle_of
                 (await stores.start.start(StartSession(sip_call_id=f"c{number}"))).session_id
                 for number in range(4)
             ]
-            ends = asyncio.get_running_loop().time() + 6
+            is_over = asyncio.Event()
 
             async def write(session: UUID) -> None:
                 """One request after the other, each repeated with its id until acknowledged."""
                 request = uuid4()
-                while asyncio.get_running_loop().time() < ends:
+                while not is_over.is_set():
                     exchange = Exchange(speaker=Speaker.CALLER, content=str(request))
                     try:
                         await stores.contexts.update(session, Addition(append=(exchange,)), request)
@@ -422,15 +424,23 @@ async def test_what_was_acknowledged_survives_postgresql_killed_in_the_middle_of
                     request = uuid4()
                     await asyncio.sleep(0.02)
 
-            async def kill() -> None:
-                await asyncio.sleep(1.0)
-                before = len(acknowledged)
-                await asyncio.to_thread(server.kill)
-                await asyncio.sleep(0.5)
-                await asyncio.to_thread(server.start)
-                assert before > 0
+            async def more(count: int) -> None:
+                """So many more of each are acknowledged."""
+                wanted = Counter(owner for owner, _ in acknowledged)
+                wanted.update(dict.fromkeys(sessions, count))
+                while not wanted <= Counter(owner for owner, _ in acknowledged):  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
 
-            await asyncio.gather(kill(), *map(write, sessions))
+            async def kill() -> None:
+                await more(10)
+                await asyncio.to_thread(server.kill)
+                await asyncio.sleep(0.5)  # nobody is answered
+                await asyncio.to_thread(server.start)
+                await more(10)
+                is_over.set()
+
+            async with asyncio.timeout(150):
+                await asyncio.gather(kill(), *map(write, sessions))
             await stores.cache.client.flushall()
 
             said: list[tuple[UUID, UUID]] = []
@@ -444,13 +454,23 @@ async def test_what_was_acknowledged_survives_postgresql_killed_in_the_middle_of
         assert len(said) - len(acknowledged) <= len(sessions)  # at most the last of each
 
 
+async def is_asked(connected: Database) -> bool:
+    """Whether somebody waits for an answer; each look is a transaction, which sees one moment."""
+    waits = "wait_event = 'PgSleep' AND datname = current_database()"
+    async with connected.transaction() as connection:
+        found = await connection.scalar(text(f"SELECT 1 FROM pg_stat_activity WHERE {waits}"))
+        return found is not None
+
+
 async def test_what_is_still_asked_when_the_database_is_left_is_given_up(postgres: Server) -> None:
     async def ask() -> None:
         async with left.transaction() as connection:
-            await connection.execute(text("SELECT pg_sleep(60)"))
+            await connection.execute(text("SELECT pg_sleep(600)"))
 
     async with database(postgres.url) as left:
         asking = asyncio.create_task(ask())
-        await asyncio.sleep(0.5)
+        async with database(postgres.url) as watching:
+            while not await is_asked(watching):  # noqa: ASYNC110, by another connection
+                await asyncio.sleep(0.02)
     with pytest.raises(StoreUnavailableError):
-        await asyncio.wait_for(asking, 5)
+        await asyncio.wait_for(asking, 60)

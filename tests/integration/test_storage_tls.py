@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import text
 
+from callfleet.v1 import session_pb2 as session_pb
 from callfleet_agent.storage.errors import StoreUnavailableError
 from callfleet_agent.storage.schema import migrate
 from callfleet_operator.proxies import migrate as migrate_proxy
@@ -90,7 +91,11 @@ async def test_the_services_work_and_all_is_tls_1_3(stores: Sealed, tmp_path: Pa
     async with rigged(tmp_path, url, redis_url) as rig:
         session = await rig.session()
         async with Redis.from_url(redis_url, decode_responses=True) as redis:
-            assert await redis.exists(f"session:{session}")
+            async with asyncio.timeout(60):  # a copy that was late is made by the next look
+                while not await redis.exists(f"session:{session}"):
+                    asked_again = session_pb.GetSessionRequest(session_id=session)
+                    await rig.ask(rig.sessions.GetSession, asked_again)
+                    await asyncio.sleep(0.1)
         async with database(url) as connected, connected.transaction() as connection:
             used = "SELECT DISTINCT ssl, version FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)"
             rows = await connection.execute(text(f"{used} WHERE application_name = 'callfleet'"))
@@ -125,7 +130,7 @@ async def test_the_operator_and_the_proxy_do_what_the_environment_says(
         monkeypatch.setenv("PGSSLROOTCERT", str(stores.other_ca))
         proxy.launch()
         assert proxy.process is not None
-        assert await asyncio.to_thread(proxy.process.wait, 20) != 0
+        assert await asyncio.to_thread(proxy.process.wait, 120) != 0
     finally:
         proxy.stop()
     assert "certificate verify failed" in proxy.tail()
@@ -137,16 +142,16 @@ async def test_who_does_not_prove_itself_is_not_talked_to(stores: Sealed) -> Non
         with pytest.raises(StoreUnavailableError):
             await connected.ping()
     strange = f"?ssl_ca_certs={stores.other_ca}"
-    async with Redis.from_url(stores.redis_url + strange, socket_timeout=5) as redis:
+    async with Redis.from_url(stores.redis_url + strange, socket_timeout=60) as redis:
         with pytest.raises(RedisError):
             await asked(redis)
 
 
 async def test_nobody_is_listened_to_in_the_clear(stores: Sealed) -> None:
     with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):
-        await asyncpg.connect(f"{stores.database_url}?sslmode=disable", timeout=5)
+        await asyncpg.connect(f"{stores.database_url}?sslmode=disable", timeout=60)
     clear = stores.redis_url.replace("rediss://", "redis://")
-    async with Redis.from_url(clear, socket_timeout=5) as redis:
+    async with Redis.from_url(clear, socket_timeout=60) as redis:
         with pytest.raises(RedisError):
             await asked(redis)
 

@@ -91,8 +91,7 @@ def migrate(
 
     _with_database(database_url, work)
     if stay is not None:
-        stay.touch()
-        _stay()
+        _stay(stay)
 
 
 async def _until_there(database: "Database", limit_s: float) -> None:
@@ -112,11 +111,13 @@ async def _until_there(database: "Database", limit_s: float) -> None:
             return
 
 
-def _stay() -> None:
-    """As a process that costs next to nothing: what migrates is 100 MB of memory."""
+def _stay(done: Path) -> None:
+    """As a process that costs next to nothing: what migrates is 100 MB of memory. Whoever sees that
+    it is done may end it at once."""
     sys.stdout.flush()
     wait = "import signal; signal.sigwait([signal.SIGTERM, signal.SIGINT])"
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
+    done.touch()
     os.execv(sys.executable, [sys.executable, "-I", "-S", "-c", wait])  # noqa: S606
 
 
