@@ -160,7 +160,7 @@ async def test_a_worker_that_is_killed_hands_the_conversation_to_another() -> No
         assert (status.status, status.epoch) == (SessionStatus.ACTIVE, 1)
         assert here.count("callfleet_calls_moved_total") == 1
         async with asyncio.timeout(120):
-            while killed in here.workers.supervisor.pids.values():
+            while killed in here.workers.supervisor.pids.values():  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
             await here.workers.supervisor.until_ready(2)  # and the dead one is replaced
         assert here.count("callfleet_workers_lost_total") == 1
