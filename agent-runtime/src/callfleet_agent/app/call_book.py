@@ -121,7 +121,10 @@ async def call_book(
             contexts = ServiceClient(services.context_store, CONTEXT_STORE, tls)
             stack.push_async_callback(contexts.close)
             contexts.connect()
-            earlier = EarlierCalls(sessions, contexts, holds=holds, told=metrics.looked_for_earlier)
+            earlier = EarlierCalls(
+                sessions, contexts, holds=holds, told=metrics.looked_for_earlier,
+                limit_s=services.earlier_call_s,
+            )  # fmt: skip
         sink = GrpcSink(sessions, contexts)
         book = await stack.enter_async_context(
             opened(services.journal, sink, turns=contexts is not None, earlier=earlier)

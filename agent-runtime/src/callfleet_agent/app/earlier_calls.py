@@ -1,4 +1,5 @@
-"""The search for a call of the same caller that broke off: in the stores, in a quarter of a second.
+"""The search for a call of the same caller that broke off: in the stores, in a quarter of a second
+unless an agent is told another time.
 
 A store that is slow, away or wrong costs a caller nothing but the offer to go on. It is asked while
 the call is being answered, and not at all while it has failed too often.
@@ -33,8 +34,8 @@ AWAY: Final = "away"
 FOUND: Final = "found"
 NO_CONTEXT: Final = "CONTEXT_NOT_FOUND"
 OUTCOMES: Final = (FOUND, AWAY, *(reason.value for reason in Unfit))
-# Both together are shorter than the limit, so that a store that hangs is known to be away.
-GUARD: Final = Guard(limit_s=0.12, retries=0)
+# Both questions together are shorter than the limit: a store that hangs is known to be away.
+_EACH: Final = 0.48
 _SESSIONS: Any = session_pb2_grpc.SessionManagerServiceStub
 _CONTEXTS: Any = context_pb2_grpc.ContextStoreServiceStub
 _log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 class EarlierCalls:
     """Asks the session manager, then the context store. `holds`: whether a session is a call of
-    this process; `told`: hears what came of each search; `guard` is over each question."""
+    this process; `told`: hears what came of each search; `limit_s` is how long a call waits."""
 
     def __init__(
         self,
@@ -52,8 +53,10 @@ class EarlierCalls:
         holds: Callable[[UUID], bool],
         told: Callable[[str], None],
         now: Callable[[], datetime] = utc_now,
-        guard: Guard = GUARD,
+        limit_s: float = LIMIT_S,
     ) -> None:
+        guard = Guard(limit_s=limit_s * _EACH, retries=0)
+        self.limit_s = limit_s
         self._sessions = Guarded(sessions, guard)
         self._contexts = Guarded(contexts, guard)
         self._holds = holds
@@ -123,9 +126,10 @@ class Search:
         self, calls: EarlierCalls | None, caller: Caller, sip_call_id: str, session_id: UUID
     ) -> None:
         self._calls = calls
-        self._ends_at = asyncio.get_running_loop().time() + LIMIT_S
+        self._ends_at = asyncio.get_running_loop().time()
         self._task: asyncio.Task[Earlier | None] | None = None
         if calls is not None:
+            self._ends_at += calls.limit_s
             self._task = asyncio.ensure_future(calls.of(caller, sip_call_id, session_id))
 
     async def found(self) -> Earlier | None:

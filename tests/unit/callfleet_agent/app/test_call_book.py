@@ -131,9 +131,11 @@ class TestAddresses:
             "CALLFLEET_CONTEXT_STORE": "10.0.0.1:7443",
             "CALLFLEET_BANKING": "[fd00::1]:7443",
             "CALLFLEET_JOURNAL": "/var/lib/callfleet/journal",
+            "CALLFLEET_EARLIER_CALL_SECONDS": "1.5",
         }
         found = ServiceAddresses.from_environment(given)
         assert found.journal == Path("/var/lib/callfleet/journal")
+        assert found.earlier_call_s == 1.5
         assert (found.session_manager, found.context_store, found.banking) == tuple(given.values())[
             :3
         ]
@@ -145,6 +147,8 @@ class TestAddresses:
             ({"CALLFLEET_SESSION_MANAGER": "http://a:1"}, "CALLFLEET_SESSION_MANAGER"),
             ({"CALLFLEET_BANKING": "a:1"}, "CALLFLEET_BANKING needs CALLFLEET_SESSION_MANAGER"),
             ({"CALLFLEET_CONTEXT_STORE": "a:1"}, "CALLFLEET_CONTEXT_STORE needs"),
+            ({"CALLFLEET_EARLIER_CALL_SECONDS": "0.0"}, "CALLFLEET_EARLIER_CALL_SECONDS"),
+            ({"CALLFLEET_EARLIER_CALL_SECONDS": "inf"}, "CALLFLEET_EARLIER_CALL_SECONDS"),
         ],
     )
     def test_what_is_wrong_is_named(self, given: Mapping[str, str], names: str) -> None:
