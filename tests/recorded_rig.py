@@ -1,6 +1,7 @@
 """An agent's pod and the platform's services as processes, on stores that a test may kill."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import grpc.aio
 from redis.asyncio import Redis
 
 from callfleet.v1 import context_pb2, context_pb2_grpc, session_pb2, session_pb2_grpc
@@ -28,7 +30,15 @@ from callfleet_agent.storage.sealing import make_keys
 from fakes.bank import FakeBank
 from fakes.collector import Collected, FakeCollector
 from identities import AGENT, ISSUER, SCOPES, SERVICE, Authority, Tokens
-from stores import KillableServer, free_port, killable_postgres, killable_redis, migrated, program
+from stores import (
+    KillableServer,
+    free_port,
+    killable_postgres,
+    killable_redis,
+    migrated,
+    program,
+    sip_port,
+)
 
 LOOPBACK = "127.0.0.1"
 CALLER, DISPLAY, HEADER = "+15550177263", "Zebulon Quarkheim", "tk_live_hG7rQ2mZx9"
@@ -43,6 +53,8 @@ SECRETS = {
     "who brings the card": "Wilhelmina", "parcel": "TRK55281903", "what is said": "Your card",
     "what is asked": "customer number, please",
 }  # fmt: skip
+QUIET_S = 2.0  # less is no end of what is said: the machine may be busy, or the bank is asked
+LIMIT_S = 120.0
 CALLFLEET = [sys.executable, "-m", "callfleet_agent.main"]
 MANIFEST = """
 apiVersion: callfleet.io/v1alpha1
@@ -101,13 +113,14 @@ class Program:
     async def terminate(self) -> int:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        status = await asyncio.to_thread(self.process.wait, 60)
+        status = await asyncio.to_thread(self.process.wait, 300)
         self.process = None
         return status
 
     def log(self) -> list[dict[str, Any]]:
-        lines = self.log_file.read_text(errors="replace").splitlines()
-        return [json.loads(line) for line in lines if line.startswith("{")]
+        text = self.log_file.read_text(errors="replace")
+        whole = text[: text.rfind("\n") + 1].splitlines()  # the last one may be half written
+        return [json.loads(line) for line in whole if line.startswith("{")]
 
     def metrics(self) -> str:
         with urllib.request.urlopen(f"http://{LOOPBACK}:{self.http_port}/metrics") as page:
@@ -157,7 +170,7 @@ class World:
         self, *turns: Turn, trusted: bool = True, traceparent: str = "", **options: Any
     ) -> Phone:
         uri = f"sip:+15550100@{LOOPBACK}:{self.sip_port}"
-        settings = {"recognise": False, "turn_timeout_s": 40.0, **options}
+        settings = {"recognise": False, "turn_timeout_s": 60.0, "agent_quiet_s": QUIET_S, **options}
         given = PhoneSettings(uri=uri, bind=LOOPBACK, turns=turns, **settings)
         return MarkedPhone(given, vouched=trusted, traceparent=traceparent)
 
@@ -167,7 +180,7 @@ class World:
 
     async def logged(self, **fields: Any) -> dict[str, Any]:
         """The first line since the last call began that has these fields."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + LIMIT_S
         while True:
             entries = self.agent.log()[self.seen :]
             for entry in entries:
@@ -182,11 +195,33 @@ class World:
         return str(entry["correlation_id"])
 
     async def delivered(self) -> None:
-        async with asyncio.timeout(60):
-            while await asyncio.to_thread(  # noqa: ASYNC110, nothing tells of it
-                self.agent.metric, "callfleet_journal_depth"
-            ):
+        async with asyncio.timeout(LIMIT_S):
+            while await self.owed():  # noqa: ASYNC110, nothing tells of it
                 await asyncio.sleep(0.05)
+
+    async def owed(self) -> float:
+        """How many records the stores do not have."""
+        return await asyncio.to_thread(self.agent.metric, "callfleet_journal_depth")
+
+    async def owes(self, least: int, still_s: float = 0.05) -> float:
+        """What the agent owes, once it is so much and has not changed for a while: a turn's line in
+        the log may come before its record."""
+        depth = -1.0
+        async with asyncio.timeout(LIMIT_S):
+            while (now := await self.owed()) != depth or now < least:
+                depth = now
+                await asyncio.sleep(still_s)
+        return depth
+
+    async def remembered(self, session_id: str, text: str) -> None:
+        """Until a line of this conversation is in the store."""
+        async with asyncio.timeout(LIMIT_S):
+            while True:
+                with contextlib.suppress(grpc.aio.AioRpcError):  # there is nothing of it yet
+                    told = conversation(await self.context(session_id))
+                    if any(text == said for _, said in told):
+                        return
+                await asyncio.sleep(0.1)
 
     async def session(self, session_id: str) -> session_pb2.CallSession:
         request = session_pb2.GetSessionRequest(session_id=session_id)
@@ -203,11 +238,13 @@ class World:
         }[rpc]
         ask = getattr(client.stub(stub), rpc)
         # This client's connection may still wait to be made again after a kill.
-        return await ask(request, metadata=client.metadata("test"), timeout=30, wait_for_ready=True)
+        return await ask(
+            request, metadata=client.metadata("test"), timeout=LIMIT_S, wait_for_ready=True
+        )
 
     async def traced(self, trace: str, *names: str) -> list[Collected]:
         """The spans of a trace, once there is one of each name."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + LIMIT_S
         while True:
             spans = [span for span in self.collector.spans if span.trace == trace]
             missing = set(names) - {span.name for span in spans}
@@ -264,7 +301,7 @@ async def world(folder: Path) -> AsyncIterator[World]:
         authority.issue(folder / "server", SERVICE)
         authority.issue(folder / "agent", AGENT)
         make_keys(folder / "sealing", "k1")
-        port, ports = free_port(), [free_port() for _ in range(4)]
+        port, ports = free_port(), [free_port(), sip_port(), free_port(), free_port()]
         services = Program(
             [
                 *CALLFLEET, "serve", "session-manager", "context-store", "banking",
@@ -288,6 +325,7 @@ async def world(folder: Path) -> AsyncIterator[World]:
             | {
                 "CALLFLEET_SESSION_MANAGER": address, "CALLFLEET_CONTEXT_STORE": address,
                 "CALLFLEET_BANKING": address, "CALLFLEET_JOURNAL": str(folder / "journal"),
+                "CALLFLEET_EARLIER_CALL_SECONDS": "30",
                 "POD_NAME": "card-line-0", "POD_NAMESPACE": "bank", "POD_UID": "uid-1",
             },
             folder / "agent.log", ports[2],

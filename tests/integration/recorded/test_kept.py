@@ -94,6 +94,7 @@ async def test_a_trusted_caller_needs_no_number(w: World) -> None:
     phone.stop()
     await calling
     session_id = str(asked["correlation_id"])
+    await w.logged(message="call detail record", correlation_id=session_id)
     # Nobody has this number: the customer number is asked for, and no try is lost.
     assert audited(w, session_id)[1] == ["AUTHENTICATION", "ENDED", "unknown_caller"]
     await w.delivered()
@@ -107,7 +108,7 @@ async def test_postgresql_away_in_the_middle_of_a_call(w: World) -> None:
     await w.logged(turn_state="identify")
     await asyncio.to_thread(w.postgres.kill)
     asked = await w.logged(turn_state="authenticate")
-    owed = await asyncio.to_thread(w.agent.metric, "callfleet_journal_depth")
+    owed = await w.owes(1)
     await asyncio.to_thread(w.postgres.start)
     report = await calling
     assert owed > 0
@@ -133,7 +134,7 @@ async def test_the_services_away_for_the_whole_call(w: World) -> None:
     assert report.outcome == "ok"
     assert all(turn.answer_ms is not None for turn in report.turns)
     session_id = await w.call_id()
-    assert await asyncio.to_thread(w.agent.metric, "callfleet_journal_depth") > 0
+    assert await w.owes(1) > 0
     await w.services.start()
     await w.delivered()
     assert (await w.session(session_id)).status == session_pb2.SESSION_STATUS_COMPLETED
@@ -146,6 +147,7 @@ async def test_none_of_these_calls_left_anything_private_where_it_is_watched(w: 
     if "BankingService/AuthenticateCustomer" not in "".join(w.pages):
         await w.call(CARD, WHO, PROOF, NO)
         await w.keep_pages()
+    await w.collector.until("BankingService/AuthenticateCustomer")
     watched = {
         "agent's log": w.agent.log_file.read_text(),
         "services' log": w.services.log_file.read_text(),
