@@ -11,7 +11,8 @@ from callfleet_agent.providers import ProviderError, Recognition
 from callfleet_agent.providers.lineup import Lineup, Seat
 from callfleet_agent.providers.ports import Connected, Prompt
 
-LIMITS = Limits(connect_s=0.5, first_s=1.0, gap_s=1.0, total_s=10.0)
+LIMITS = Limits(connect_s=0.5, first_s=1.0, gap_s=1.0, total_s=10.0)  # in virtual time
+PATIENT = Limits(connect_s=60.0, first_s=60.0, gap_s=60.0, total_s=60.0)  # on a busy machine
 
 
 @dataclass
@@ -75,11 +76,11 @@ class FakeEngine:
         self.closed += 1
 
 
-def lineup(*engines: FakeEngine, **settings: Any) -> Lineup[Any]:
+def lineup(*engines: FakeEngine, limits: Limits = LIMITS, **settings: Any) -> Lineup[Any]:
     """A chain of them, named a, b, c."""
     return Lineup(
         tuple(
-            Seat(Member(MemberSettings(name=name, limits=LIMITS, **settings)), engine)
+            Seat(Member(MemberSettings(name=name, limits=limits, **settings)), engine)
             for name, engine in zip("abcd", engines, strict=False)
         )
     )

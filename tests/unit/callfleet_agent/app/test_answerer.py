@@ -32,7 +32,7 @@ from callfleet_agent.services.engines import Answer, Asked, Finish
 from callfleet_agent.services.errors import EngineFailedError, InvalidRequestError
 from callfleet_agent.session.errors import SessionEndedError, SessionNotFoundError
 from callfleet_agent.session.record import CallSession, SessionStatus
-from fakes.engines import FakeEngine, lineup
+from fakes.engines import PATIENT, FakeEngine, lineup
 from fakes.obedient_model import FakeObedientModel
 from injection_rig import DIGITS, LIMITS, NUMBER, OWN, WatchedBank, leaked, vectors
 
@@ -129,7 +129,7 @@ class Talk:
 
 
 def talk(*pieces: Any, **more: Any) -> Talk:
-    chain = lineup(FakeEngine(pieces, pause_s=0.0))
+    chain = lineup(FakeEngine(pieces, pause_s=0.0), limits=PATIENT)
     return Talk(ResponderChain(lambda: chain), **more)
 
 
@@ -153,7 +153,7 @@ class TestAnswers:
 
     async def test_no_model_is_asked_for_a_session_that_does_not_go_on(self) -> None:
         engine = FakeEngine(("We do not.",), pause_s=0.0)
-        chain = lineup(engine)
+        chain = lineup(engine, limits=PATIENT)
         over = Talk(ResponderChain(lambda: chain), status=SessionStatus.INTERRUPTED)
         with pytest.raises(SessionEndedError):
             await over.says(OPEN)

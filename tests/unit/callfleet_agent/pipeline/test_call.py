@@ -20,7 +20,7 @@ from callfleet_agent.pipeline.voice_activity import Floats, VoiceActivityModel
 from callfleet_agent.providers import ResponderChain, SynthesiserChain, TranscriberChain
 from callfleet_agent.providers.lineup import Lineup
 from callfleet_agent.transport.link_server import LinkServer
-from fakes.engines import FakeEngine, lineup
+from fakes.engines import PATIENT, FakeEngine, lineup
 from fakes.line import FakeLine
 
 NOISE = Pcm8k.from_samples(np.random.default_rng(1).normal(0, 3000, 1600))
@@ -36,7 +36,8 @@ class Broken(VoiceActivityModel):
 
 
 def engines(model: VoiceActivityModel) -> Engines:
-    ears, voices = lineup(FakeEngine(["help"])), lineup(FakeEngine([Pcm8k.silence(800)]))
+    ears = lineup(FakeEngine(["help"]), limits=PATIENT)
+    voices = lineup(FakeEngine([Pcm8k.silence(800)]), limits=PATIENT)
     nobody: Lineup[Any] = Lineup()
     return Engines(
         model=model,

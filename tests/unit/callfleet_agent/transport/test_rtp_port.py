@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import secrets
 import socket
 
 import pytest
@@ -54,12 +55,17 @@ def test_a_released_pair_rests_before_it_is_used_again() -> None:
 
 
 def free_range(pairs: int) -> tuple[int, int]:
-    """Ports that nobody uses now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    start = min(port + port % 2, 65000)
-    return start, start + 2 * pairs - 1
+    """Ports that nobody uses now, and that the system gives to nobody who did not name them."""
+    while True:
+        first = 2 * (8192 + secrets.randbelow(1500))
+        ports = range(first, first + 2 * pairs)
+        try:
+            for port in ports:
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                    probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return ports[0], ports[-1]
 
 
 async def test_an_endpoint_sends_and_receives_on_both_ports() -> None:

@@ -239,7 +239,7 @@ async def test_what_cannot_be_read_leaves_one_line_without_its_content(
 
 
 async def test_an_idle_stream_is_closed_and_a_used_one_is_kept() -> None:
-    settings = replace(LOOPBACK, idle_connection_s=0.2)
+    settings = replace(LOOPBACK, idle_connection_s=3.0)  # no machine stands still for so long
     async with SipEndpoint.open(user_agent(), nobody, settings) as endpoint:
         reader, writer = await asyncio.open_connection(HOST, endpoint.port)
         busy, used = await asyncio.open_connection(HOST, endpoint.port)
@@ -249,6 +249,7 @@ async def test_an_idle_stream_is_closed_and_a_used_one_is_kept() -> None:
             number += 1
             used.write(OPTIONS.format(number, number).encode())
             assert await busy.readuntil(b"\r\n\r\n")
+            await asyncio.sleep(0.02)
         assert await closing
         writer.close()
         used.close()
@@ -281,7 +282,7 @@ async def test_many_messages_wait_for_one_connection_but_not_too_many() -> None:
 
 async def test_closing_waits_for_the_last_transaction() -> None:
     endpoints: list[SipEndpoint] = []
-    quick = user_agent(t1_s=0.001, t4_s=0.05)
+    quick = user_agent(t1_s=0.05, t4_s=0.05)  # an answer has 3 s to come
     calling = Inbox()
     async with (
         SipEndpoint.open(user_agent(), Inbox(answering(endpoints)), LOOPBACK) as bob,
@@ -293,7 +294,7 @@ async def test_closing_waits_for_the_last_transaction() -> None:
         await calling.next()
         with alice.commands() as now:
             call.hang_up(now=now)
-        await alice.close(linger_s=10)
+        await alice.close(linger_s=60)
         assert quick.idle
         await bob.close(linger_s=0.05)  # its last response lingers for 32 s
         assert not bob.user_agent.idle
