@@ -33,7 +33,7 @@ from bench.fleet.runs import Fleet, measure
 from bench.report import Meanwhile, commit, machine
 
 from callfleet_hack.control_plane import control_plane
-from stores import free_port
+from ports import free_port
 
 CHILDREN = 9
 

@@ -35,7 +35,7 @@ from callfleet_agent.pipeline.synthesiser_espeak import EspeakSynthesiser
 from fakes.bank import FakeBank
 from identities import CLIENT, ISSUER, SERVICE, Authority, Tokens, channel
 from platform_rig import stub
-from stores import free_port
+from ports import free_port
 
 PCMU = common_pb2.AUDIO_FORMAT_PCMU
 CHUNK = 160

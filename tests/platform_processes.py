@@ -15,7 +15,8 @@ from pathlib import Path
 
 from callfleet_agent.storage.sealing import make_keys
 from identities import AGENT, CLIENT, ISSUER, SERVICE, Authority, Tokens
-from stores import free_port, migrated
+from ports import free_port
+from stores import migrated
 
 CALLFLEET = [sys.executable, "-m", "callfleet_agent.main"]
 

@@ -30,14 +30,13 @@ from callfleet_agent.storage.sealing import make_keys
 from fakes.bank import FakeBank
 from fakes.collector import Collected, FakeCollector
 from identities import AGENT, ISSUER, SCOPES, SERVICE, Authority, Tokens
+from ports import free_port
 from stores import (
     KillableServer,
-    free_port,
     killable_postgres,
     killable_redis,
     migrated,
     program,
-    sip_port,
 )
 
 LOOPBACK = "127.0.0.1"
@@ -301,7 +300,7 @@ async def world(folder: Path) -> AsyncIterator[World]:
         authority.issue(folder / "server", SERVICE)
         authority.issue(folder / "agent", AGENT)
         make_keys(folder / "sealing", "k1")
-        port, ports = free_port(), [free_port(), sip_port(), free_port(), free_port()]
+        port, *ports = (free_port() for _ in range(5))
         services = Program(
             [
                 *CALLFLEET, "serve", "session-manager", "context-store", "banking",

@@ -1,16 +1,12 @@
 """What the tests of the platform's stores share: keys, a schema, and servers that may be killed."""
 
 import asyncio
-import atexit
 import os
 import pwd
 import random
-import secrets
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +24,7 @@ from callfleet_agent.storage.cache import Cache
 from callfleet_agent.storage.database import Database, DatabaseSettings
 from callfleet_agent.storage.schema import migrate
 from callfleet_agent.storage.sealing import Sealer
+from ports import free_port
 
 
 class Server(Protocol):
@@ -72,53 +69,6 @@ def migrated(url: str) -> None:
             await migrate(connected)
 
     asyncio.run(bring_up())
-
-
-_HELD: list[socket.socket] = []
-
-
-@atexit.register
-def _let_go() -> None:
-    for held in _HELD:
-        held.close()
-
-
-def free_port() -> int:
-    """A TCP port that nobody else gets, for a server that may start late and more than once. It
-    stays bound until the tests end; whoever listens with SO_REUSEADDR, as servers do, may have it
-    all the same."""
-    held = socket.socket()
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    held.bind(("127.0.0.1", 0))
-    port = int(held.getsockname()[1])
-    _hold(held)
-    return port
-
-
-def sip_port() -> int:
-    """The same for UDP and TCP. One for datagrams cannot be held for somebody else: it is of those
-    that the system gives to nobody who did not name it."""
-    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    while True:
-        port = first // 2 + secrets.randbelow(first // 2)
-        held = socket.socket()
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            with socket.socket(type=socket.SOCK_DGRAM) as probe:
-                probe.bind(("127.0.0.1", port))
-                held.bind(("127.0.0.1", port))
-        except OSError:
-            held.close()
-        else:
-            _hold(held)
-            return port
-
-
-def _hold(held: socket.socket) -> None:
-    if sys.platform == "linux":  # elsewhere it would keep the server out
-        _HELD.append(held)
-    else:
-        held.close()
 
 
 def program(name: str, *folders: str) -> Path:
@@ -187,6 +137,7 @@ def _is_alive(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
 
 @contextmanager
 def killable_postgres(

@@ -14,7 +14,7 @@ from bench.platform.servers import LOOPBACK, Rig, Server
 
 from identities import AGENT, SCOPES
 from recorded_rig import CALLFLEET, Program
-from stores import free_port
+from ports import free_port
 
 SERVICES: Final = ("session-manager", "context-store", "banking")
 FRESH_S: Final = 60.0

@@ -28,7 +28,8 @@ from callfleet_agent.identity import TlsFiles
 from callfleet_agent.services.tls import server_credentials
 from callfleet_agent.storage.sealing import make_keys
 from identities import ISSUER, SERVICE, Authority, Tokens, channel
-from stores import free_port, killable_postgres, killable_redis, migrated
+from ports import free_port
+from stores import killable_postgres, killable_redis, migrated
 
 START_LIMIT_S: Final = 300
 LOOPBACK: Final = "127.0.0.1"

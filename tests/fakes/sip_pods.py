@@ -155,7 +155,8 @@ class FakePod:
             ("contact", f"<{self.uri}>"),
             ("max-forwards", "70"),
         ]
-        answer = self._waiting[branch] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._waiting[branch] = answer
         request = Message(f"{method} {target} SIP/2.0", tuple(headers))
         way = await _listen(("127.0.0.1", 0), self._receive) if translated else self._transport
         way.sendto(request.encode(), proxy)

@@ -27,8 +27,8 @@ import yaml
 
 from callfleet_hack.cache import REPOSITORY, tools_dir
 from callfleet_hack.control_plane import ControlPlane, control_plane
+from ports import free_port
 from proxy_rigs import installed, make_rig, rig  # noqa: F401
-from stores import free_port
 
 START_WITHIN_S = 150.0  # on a busy machine
 NICENESS = os.getpriority(os.PRIO_PROCESS, 0)

@@ -18,7 +18,8 @@ from callfleet_agent.session.identifiers import uuid7
 from callfleet_agent.session.record import CallSession, SessionStatus
 from identities import AGENT, AUDIENCES, SCOPES, OnChannel, channel
 from platform_rig import Rig, rigged
-from stores import Server, free_port, killable_postgres, migrated
+from ports import free_port
+from stores import Server, killable_postgres, migrated
 
 CALLS = [uuid7(1_790_000_000_000 + number, number) for number in range(3)]
 

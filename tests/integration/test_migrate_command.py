@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from integration.conftest import PostgresDatabase
-from stores import free_port
+from ports import free_port
 
 pytestmark = pytest.mark.timeout(600)
 WITHIN_S = 250.0  # on a busy machine

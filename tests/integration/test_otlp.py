@@ -26,8 +26,9 @@ from fakes.connector import LOOPBACK, call, running, settings
 from fakes.sip_by_hand import Sip, in_dialog, offer, until
 from identities import AGENT, CLIENT, ISSUER, SERVICE, Authority, Tokens, channel
 from platform_rig import PHONE, rigged, session_manager, stub
+from ports import free_port
 from spoken_streams import PCMU, tokens, until_said
-from stores import Server, free_port, migrated
+from stores import Server, migrated
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"

@@ -17,8 +17,9 @@ from callfleet_agent.app.platform import Platform
 from callfleet_agent.audio import Pcm8k
 from identities import CLIENT, channel
 from platform_rig import Rig, rigged, stub
+from ports import free_port
 from spoken_streams import PCMU, chunks, spoken, tokens
-from stores import Server, free_port, migrated
+from stores import Server, migrated
 
 REPLICA = "spiffe://callfleet.io/ns/callfleet-system/service/ai-voice-connector"
 ROLES = ("session-manager", "context-store", "ai-voice-connector")

@@ -45,8 +45,9 @@ from callfleet_agent.session.record import SessionStatus
 from callfleet_agent.storage.sessions import PostgresSessions
 from identities import AGENT, CLIENT, HOST, ISSUER, Authority, Tokens, channel
 from platform_rig import Refused, stub
+from ports import free_port
 from spoken_streams import PCMU, chunks, finished, refused
-from stores import Server, database, free_port, migrated, new_id, now, sealer
+from stores import Server, database, migrated, new_id, now, sealer
 
 HOME = "callfleet-system"
 REPLICA = f"spiffe://callfleet.io/ns/{HOME}/service/ai-voice-connector"

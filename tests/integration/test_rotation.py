@@ -27,8 +27,9 @@ from callfleet_operator.kube.connection import connect
 from callfleet_operator.ports.kinds import SERVICE
 from mounted import Mount
 from platform_rig import session_manager
+from ports import free_port
 from running_operator import LIMIT_S, Installation, http, until
-from stores import Server, free_port
+from stores import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "callfleet-session-manager"

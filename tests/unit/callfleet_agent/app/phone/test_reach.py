@@ -4,13 +4,13 @@ import socket
 
 from callfleet_agent.app.phone.reach import nobody_listens
 from callfleet_agent.sip.settings import Peer
-from stores import sip_port
+from ports import free_port
 
 LOOPBACK = "127.0.0.1"
 
 
 async def test_a_port_that_nobody_has() -> None:
-    assert await nobody_listens(Peer("UDP", LOOPBACK, sip_port()))
+    assert await nobody_listens(Peer("UDP", LOOPBACK, free_port()))
 
 
 async def test_a_port_that_somebody_has_is_sent_nothing_that_must_be_answered() -> None:
@@ -22,5 +22,5 @@ async def test_a_port_that_somebody_has_is_sent_nothing_that_must_be_answered() 
 
 
 async def test_tcp_and_what_has_no_address_are_left_to_the_call() -> None:
-    assert not await nobody_listens(Peer("TCP", LOOPBACK, sip_port()))
+    assert not await nobody_listens(Peer("TCP", LOOPBACK, free_port()))
     assert not await nobody_listens(Peer("UDP", "agent.invalid", 5060))
