@@ -13,8 +13,8 @@ from bench.meter import Meter
 from bench.platform.servers import LOOPBACK, Rig, Server
 
 from identities import AGENT, SCOPES
-from recorded_rig import CALLFLEET, Program
 from ports import free_port
+from recorded_rig import CALLFLEET, Program
 
 SERVICES: Final = ("session-manager", "context-store", "banking")
 FRESH_S: Final = 60.0
