@@ -108,27 +108,47 @@ async def test_a_call_that_waits_for_a_worker_is_told_and_one_that_has_one_is_no
         assert registry.get_sample_value("callfleet_calls_waiting") == 0
 
 
+def end_every_worker(connector: Connector) -> None:
+    """When it returns their ends of all links are closed, of which nobody has been told yet."""
+    assert connector.supervisor is not None
+    for pid in connector.supervisor.pids.values():
+        os.kill(pid, signal.SIGKILL)
+        with suppress(ChildProcessError):  # who waits for it, too, was told first
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
 async def test_keys_pressed_while_no_worker_has_the_call_reach_the_next_one(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO")
     async with running() as connector:
-        supervisor = connector.supervisor
-        assert supervisor is not None
-
-        def end_every_worker(_: str, text: str) -> None:
-            if text == keys.shown:
-                for pid in supervisor.pids.values():
-                    os.kill(pid, signal.SIGKILL)
-                    with suppress(ChildProcessError):  # who waits for it, too, was told first
-                        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-
         keys = Turn(keys="123")
-        calling = phone(connector, keys, BYE, show=end_every_worker, hang_up=False)
-        report = await calling.run()
+
+        def show(_: str, text: str) -> None:
+            if text == keys.shown:
+                end_every_worker(connector)
+
+        report = await phone(connector, keys, BYE, show=show, hang_up=False).run()
     assert (report.outcome, report.ended_by) == ("ok", "agent")
     turns = [record.turn_turn for record in caplog.records if hasattr(record, "turn_turn")]
     assert turns == [1, 2, 3]
+
+
+async def test_a_key_that_comes_with_the_end_of_its_worker_reaches_the_next_one() -> None:
+    async with running() as connector:
+        sip = Sip(connector)
+        try:
+            answer = await sip.ask(sip.request("INVITE", offer("0")))
+            await sip.send(in_dialog(sip, answer, "ACK", 1).encode())
+            for number in (2, 3):
+                pressed = in_dialog(sip, answer, "INFO", number, "Signal=1\r\nDuration=100\r\n")
+                if number == 3:
+                    end_every_worker(connector)
+                await sip.ask(pressed.replace("application/sdp", "application/dtmf-relay"))
+                await until(lambda turns=number - 1: connector.metrics.slo.turns == turns)
+            await sip.ask(in_dialog(sip, answer, "BYE", 4))
+        finally:
+            sip.close()
 
 
 async def test_a_full_pod_says_when_to_come_again_and_stays_alive_for_probes() -> None:

@@ -232,8 +232,9 @@ class Conversation:
         """The caller pressed a key; while no worker has the call it waits for the next one."""
         at = self._position if position is None else position
         pressed = Dtmf(position=at, digit=digit, duration_ms=duration_ms)
-        if self._link is not None and self._is_held:
-            self._link.send(pressed)
+        link = self._link
+        if link is not None and link.is_open and self._is_held:
+            link.send(pressed)
         elif len(self._unheard) < MOST_UNHEARD:
             self._unheard.append(pressed)
 

@@ -99,6 +99,12 @@ class LinkClient(asyncio.Protocol):
         link._ping_later()
         return link
 
+    @property
+    def is_open(self) -> bool:
+        """Whether what is sent has somewhere to go; no longer so before `on_lost` is called."""
+        transport = self._transport
+        return transport is not None and not (self._ending or transport.is_closing())
+
     def send(self, message: Message) -> None:
         """Sends, or queues while the worker does not read. Dropped when the link has ended.
         Raises LocalProtocolError for what may not be sent."""
