@@ -140,15 +140,20 @@ async def test_a_key_that_comes_with_the_end_of_its_worker_reaches_the_next_one(
         try:
             answer = await sip.ask(sip.request("INVITE", offer("0")))
             await sip.send(in_dialog(sip, answer, "ACK", 1).encode())
-            for number in (2, 3):
-                pressed = in_dialog(sip, answer, "INFO", number, "Signal=1\r\nDuration=100\r\n")
-                if number == 3:
-                    end_every_worker(connector)
-                await sip.ask(pressed.replace("application/sdp", "application/dtmf-relay"))
-                await until(lambda turns=number - 1: connector.metrics.slo.turns == turns)
+            await sip.ask(key(sip, answer, 2))
+            await until(lambda: connector.metrics.slo.turns == 1)
+            end_every_worker(connector)
+            await sip.ask(key(sip, answer, 3))
+            await until(lambda: connector.metrics.slo.turns == 2)
             await sip.ask(in_dialog(sip, answer, "BYE", 4))
         finally:
             sip.close()
+
+
+def key(sip: Sip, answer: str, number: int) -> str:
+    """A key as INFO."""
+    pressed = in_dialog(sip, answer, "INFO", number, "Signal=1\r\nDuration=100\r\n")
+    return pressed.replace("application/sdp", "application/dtmf-relay")
 
 
 async def test_a_full_pod_says_when_to_come_again_and_stays_alive_for_probes() -> None:
