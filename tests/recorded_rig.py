@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +158,7 @@ class World:
     pages: list[str] = field(default_factory=list)
 
     def fresh_tokens(self) -> None:
-        mint = self.tokens.mint(AGENT)
+        mint = replace(self.tokens.mint(AGENT), life_s=3600)  # longer than any test
         for audience in ("session-manager", "context-store", "banking"):
             path = self.folder / "agent" / f"token.{audience}"
             fresh = path.with_suffix(".new")
