@@ -23,7 +23,7 @@ def tokens(rig: Rig, of: str = CLIENT) -> Any:
 
 async def spoken(words: str) -> Pcm8k:
     """A person's sentence with quiet around it."""
-    sound = await EspeakSynthesiser("en-gb", 150).speech(words, private=True)
+    sound = await EspeakSynthesiser("en-gb", 150, limit_s=60.0).speech(words, private=True)
     return Pcm8k.silence(4000) + sound + Pcm8k.silence(8000)
 
 

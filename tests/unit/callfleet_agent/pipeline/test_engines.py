@@ -40,7 +40,7 @@ INTENT = Dialog().grammars()[0]
 
 
 async def spoken(text: str) -> Pcm8k:
-    return await EspeakSynthesiser("en-gb", 150).speech(text, private=True)
+    return await EspeakSynthesiser("en-gb", 150, limit_s=60.0).speech(text, private=True)
 
 
 class House:
@@ -172,7 +172,7 @@ class TestDecoder:
 
 class TestTranscriber:
     async def test_it_hears_goes_on_and_survives_its_process(self) -> None:
-        transcriber = SphinxTranscriber(1, 1)
+        transcriber = SphinxTranscriber(1, 1, limit_s=60.0)
         await transcriber.start([INTENT])
         try:
             utterance = transcriber.begin(INTENT, ())
@@ -212,7 +212,7 @@ class TestTranscriber:
 
 class TestSynthesiser:
     async def test_it_speaks_and_keeps_what_is_not_private(self) -> None:
-        voice = EspeakSynthesiser("en-us", 165)
+        voice = EspeakSynthesiser("en-us", 165, limit_s=60.0)
         await voice.start(["Good bye."])
         first = await voice.speech("Good bye.", private=False)
         assert first is await voice.speech("Good bye.", private=False)
@@ -222,7 +222,7 @@ class TestSynthesiser:
         await voice.stop()
 
     async def test_text_is_data(self) -> None:
-        voice = EspeakSynthesiser("en-us", 165)
+        voice = EspeakSynthesiser("en-us", 165, limit_s=60.0)
         plain = await voice.speech("hello", private=True)
         option = await voice.speech("-w /tmp/x hello", private=True)
         assert len(option) > len(plain)

@@ -105,7 +105,9 @@ def first_heard_ms(ear: VoiceActivity, sound: Pcm8k) -> list[int]:
 
 async def line(voice: str, text: str, noise_dbfs: float | None) -> Pcm8k:
     """Somebody who speaks twice, with long pauses, through G.711."""
-    speech = (await EspeakSynthesiser(voice, 150).speech(text, private=True)).samples * 0.3
+    speech = (
+        await EspeakSynthesiser(voice, 150, limit_s=60.0).speech(text, private=True)
+    ).samples * 0.3
     pause = np.zeros(24000)
     samples = np.concatenate([pause, speech, pause, speech, pause])
     if noise_dbfs is not None:
