@@ -197,6 +197,7 @@ async def test_a_refusal_is_read_with_its_fields(rig: Rig) -> None:
     assert no_token["code"] == 16
 
 
+@pytest.mark.spoken(minutes=0.6)
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed here")
 @pytest.mark.parametrize("rig", [("session-manager", "ai-voice-connector")], indirect=True)
 async def test_a_conversation_with_the_connector(rig: Rig, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from callfleet_agent.dialog.dates import TEENS, TENS
+from callfleet_agent.dialog.dates import TEENS, TENS, DateOrder
 from callfleet_agent.dialog.grammar import (
     Grammar,
     one_of,
@@ -60,9 +60,11 @@ def _intent() -> Grammar:
     return Grammar.of("intent", {"main": root, **_CARD, **_GLOBAL}, root="main")
 
 
+_DIGIT = {"digit": one_of(*(phrase(word) for word in (*DIGIT_WORDS, "oh")))}
+
+
 def _number(count: int) -> dict[str, str]:
-    digit = one_of(*(phrase(word) for word in (*DIGIT_WORDS, "oh")))
-    return {"number": times(reference("digit"), count), "digit": digit}
+    return {"number": times(reference("digit"), count), **_DIGIT}
 
 
 def _digits(name: str, count: int) -> Grammar:
@@ -116,15 +118,40 @@ def _date_rules() -> dict[str, str]:
     }  # fmt: skip
 
 
-def _date(name: str, count: int) -> Grammar:
-    root = one_of(reference("date"), reference("number"), reference("global"))
-    rules = {"main": root, **_date_rules(), **_number(count), **_GLOBAL}
+def _date_digits(order: DateOrder) -> dict[str, str]:
+    """Eight digits that can be a day on which somebody was born, the year last or first: of two
+    that sound alike, "nine" and "five", often one alone makes a year."""
+    zero, any_digit = one_of(phrase("zero"), phrase("oh")), reference("digit")
+    tail = one_of(*map(phrase, DIGIT_WORDS[1:]))
+    day, month, year = map(reference, ("dd", "mm", "yyyy"))
+    short = (day, month) if order is DateOrder.DAY_FIRST else (month, day)
+    return {
+        "digits": one_of(sequence(*short, year), sequence(year, month, day)),
+        "dd": one_of(
+            sequence(zero, tail), sequence(one_of(phrase("one"), phrase("two")), any_digit),
+            sequence(phrase("three"), one_of(zero, phrase("one"))),
+        ),
+        "mm": one_of(
+            sequence(zero, tail),
+            sequence(phrase("one"), one_of(zero, phrase("one"), phrase("two"))),
+        ),
+        "yyyy": sequence(
+            one_of(phrase("one nine"), sequence(phrase("two"), zero)), times(any_digit, 2)
+        ),
+    }  # fmt: skip
+
+
+def _date(name: str, order: DateOrder) -> Grammar:
+    root = one_of(reference("date"), reference("digits"), reference("global"))
+    rules = {"main": root, **_date_rules(), **_date_digits(order), **_DIGIT, **_GLOBAL}
     return Grammar.of(name, rules, root="main")
 
 
 def _credential(settings: DialogSettings) -> Grammar:
-    kinds = {Method.DATE_OF_BIRTH: _date, Method.ONE_TIME_CODE: _code}
-    return kinds.get(settings.method, _digits)("authenticate", settings.credential_keys)
+    if settings.method is Method.DATE_OF_BIRTH:
+        return _date("authenticate", settings.date_order)
+    kind = _code if settings.method is Method.ONE_TIME_CODE else _digits
+    return kind("authenticate", settings.credential_keys)
 
 
 def _yes_no(name: str) -> Grammar:
