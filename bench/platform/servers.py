@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -31,6 +31,9 @@ from identities import ISSUER, SERVICE, Authority, Tokens, channel
 from ports import free_port
 from stores import killable_postgres, killable_redis, migrated
 
+# What is started from here says voices by fork and exec, as the product does: see its main.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
 START_LIMIT_S: Final = 300
 LOOPBACK: Final = "127.0.0.1"
 
@@ -39,7 +42,8 @@ def on_one_core() -> None:
     """This process and the engines' processes that it has started."""
     process = psutil.Process()
     for one in (process, *process.children(recursive=True)):
-        one.cpu_affinity([0])
+        with suppress(psutil.NoSuchProcess):  # one that has spoken its sentence is gone
+            one.cpu_affinity([0])
 
 
 def serve_platform(settings: PlatformSettings, pinned: bool, ready: Event) -> None:
