@@ -44,9 +44,8 @@ import callfleet_agent.pipeline  # noqa: F401 - quietens Pipecat before it is im
 from callfleet_operator.model.engines import Stage
 
 LOST_S, APART_S = 4.0, 0.02
-QUICK_TIMES = (
-    5  # as long as otherwise are all limits of a quick run, which may be on a busy machine
-)
+# All limits of a quick run, which may be on a busy machine, are so many times as long.
+QUICK_TIMES = 5
 STOCK = "stock Pipecat"
 
 

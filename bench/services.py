@@ -37,7 +37,7 @@ from bench.platform import speech, unary
 from bench.platform.servers import Rig, rigged
 from bench.report import Meanwhile, machine, show
 
-from callfleet_agent.app.platform import ROLES
+from callfleet_agent.app.platform_settings import ROLES
 
 QUICK_S = 0.5
 

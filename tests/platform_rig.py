@@ -18,7 +18,8 @@ from callfleet.v1 import banking_pb2 as bank_pb
 from callfleet.v1 import banking_pb2_grpc, common_pb2, context_pb2_grpc, session_pb2_grpc
 from callfleet.v1 import session_pb2 as session_pb
 from callfleet_agent.app.patience import Patience
-from callfleet_agent.app.platform import Platform, PlatformSettings
+from callfleet_agent.app.platform import Platform
+from callfleet_agent.app.platform_settings import PlatformSettings
 from callfleet_agent.chain import Limits
 from callfleet_agent.storage.sealing import make_keys
 from fakes.bank import FakeBank

@@ -22,7 +22,8 @@ import uvloop
 from bench.meter import Meter
 
 import callfleet_agent  # noqa: F401, says first what gRPC reads when it is imported
-from callfleet_agent.app.platform import Platform, PlatformSettings
+from callfleet_agent.app.platform import Platform
+from callfleet_agent.app.platform_settings import PlatformSettings
 from callfleet_agent.banking import CardStatus, DemoCard, DemoCustomer, serve_demo_bank
 from callfleet_agent.identity import TlsFiles
 from callfleet_agent.services.tls import server_credentials
@@ -31,7 +32,7 @@ from identities import ISSUER, SERVICE, Authority, Tokens, channel
 from ports import free_port
 from stores import killable_postgres, killable_redis, migrated
 
-# What is started from here says voices by fork and exec, as the product does: see its main.
+# What is started from here starts programs that speak: as callfleet_agent.main has it.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 START_LIMIT_S: Final = 300

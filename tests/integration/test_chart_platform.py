@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from callfleet_agent.app.platform import ROLES
+from callfleet_agent.app.platform_settings import ROLES
 from callfleet_hack.cache import tools_dir
 from callfleet_hack.control_plane import control_plane
 from callfleet_operator.model import load_settings

@@ -13,7 +13,8 @@ from click.testing import CliRunner
 
 from callfleet.v1 import vad_pb2, vad_pb2_grpc
 from callfleet_agent.app.cli.dev_identity import dev_identity
-from callfleet_agent.app.platform import Platform, PlatformSettings
+from callfleet_agent.app.platform import Platform
+from callfleet_agent.app.platform_settings import PlatformSettings
 from callfleet_agent.identity import FollowingChannel, TlsFiles, TokenFile
 from platform_rig import stub
 

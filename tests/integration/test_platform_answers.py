@@ -352,7 +352,7 @@ async def test_an_attack_is_not_shown_to_the_model(client: Client) -> None:
 
 def test_one_model_needs_a_url_that_is_one(tmp_path: Path) -> None:
     from callfleet_agent.app.errors import SettingsError
-    from callfleet_agent.app.platform import PlatformSettings
+    from callfleet_agent.app.platform_settings import PlatformSettings
 
     settings = PlatformSettings(
         roles=("vad",), tls=tmp_path, token_keys=tmp_path, token_issuer="x", llm_url="ftp://x"

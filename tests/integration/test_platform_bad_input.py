@@ -26,7 +26,7 @@ from callfleet.v1 import (
     tts_pb2,
     vad_pb2,
 )
-from callfleet_agent.app.platform import ROLES
+from callfleet_agent.app.platform_settings import ROLES
 from callfleet_agent.services.policy import POLICY
 from fakes.sip_by_hand import until
 from identities import AGENT, AUDIENCES, CLIENT, SCOPES, channel

@@ -28,7 +28,7 @@ from callfleet.v1 import (
     vad_pb2,
 )
 from callfleet_agent.app.control_server import serve_control
-from callfleet_agent.app.platform import ROLES
+from callfleet_agent.app.platform_settings import ROLES
 from callfleet_agent.services.policy import POLICY
 from callfleet_agent.session import PodIntent
 from identities import AGENT, CLIENT, OPERATOR, Authority, channel

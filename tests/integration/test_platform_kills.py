@@ -33,7 +33,7 @@ from callfleet.v1 import (
     tts_pb2_grpc,
     vad_pb2_grpc,
 )
-from callfleet_agent.app.platform import ROLES
+from callfleet_agent.app.platform_settings import ROLES
 from callfleet_agent.storage import audit
 from callfleet_agent.storage.contexts import PostgresContexts
 from callfleet_agent.storage.database import Database

@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from callfleet.v1 import asr_pb2, asr_pb2_grpc, common_pb2, tts_pb2, tts_pb2_grpc
-from callfleet_agent.app.platform import Platform, PlatformSettings
+from callfleet_agent.app.platform import Platform
+from callfleet_agent.app.platform_settings import PlatformSettings
 from callfleet_agent.app.settings import free_port
 from callfleet_agent.audio import Pcm8k
 from callfleet_agent.audio.g711 import Law, encode

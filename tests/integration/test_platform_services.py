@@ -24,7 +24,7 @@ from callfleet.v1 import common_pb2
 from callfleet.v1 import context_pb2 as context_pb
 from callfleet.v1 import session_pb2 as session_pb
 from callfleet_agent.app.cli.platform import ROLES as NAMED_ROLES
-from callfleet_agent.app.platform import ROLES
+from callfleet_agent.app.platform_settings import ROLES
 from fakes.bank import Fault
 from identities import AGENT, channel
 from platform_rig import PHONE, Rig, past_its_deadline, proof, rigged, session_manager

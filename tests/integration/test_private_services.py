@@ -27,7 +27,7 @@ from callfleet.v1 import banking_pb2 as bank_pb
 from callfleet.v1 import common_pb2, connector_pb2, llm_pb2, tts_pb2
 from callfleet.v1 import context_pb2 as context_pb
 from callfleet.v1 import session_pb2 as session_pb
-from callfleet_agent.app.platform import ROLES
+from callfleet_agent.app.platform_settings import ROLES
 from callfleet_agent.audio import Pcm8k
 from callfleet_agent.services.policy import POLICY
 from fakes.bank import Fault

@@ -61,7 +61,8 @@ from callfleet_operator.model.engines import Stage
 from callfleet_operator.model.meta import to_data
 
 if TYPE_CHECKING:
-    from callfleet_agent.app.platform import PlatformSettings, Stores
+    from callfleet_agent.app.platform import Stores
+    from callfleet_agent.app.platform_settings import PlatformSettings
 
 ASR_DECODERS: Final = 4
 LEAVE_S: Final = 5.0

@@ -13,7 +13,8 @@ from callfleet_agent.session.commands import SessionCommands
 from callfleet_agent.session.queries import SessionQueries
 
 if TYPE_CHECKING:
-    from callfleet_agent.app.platform import PlatformSettings, Stores
+    from callfleet_agent.app.platform import Stores
+    from callfleet_agent.app.platform_settings import PlatformSettings
 
 
 def among_replicas(

@@ -9,11 +9,11 @@ from typing import Any, Final, TypeVar
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from callfleet_agent.services.limits import LIMIT_S
 from callfleet_agent.time_limit import at_most
 
 Answer = TypeVar("Answer")
 _LOOK_AGAIN_S: Final = 1.0
-_LIMIT_S: Final = 0.25
 
 # KEYS[1]; ARGV: when it was made, the choice, milliseconds to live, 1 if it is made now: then it is
 # the last one, whatever the clocks of replicas say. Answers when it is said to have been made.
@@ -52,7 +52,7 @@ class SharedChoices:
         redis: Redis,
         *,
         clock: Callable[[], float] = time.monotonic,
-        limit_s: float = _LIMIT_S,
+        limit_s: float = LIMIT_S,
     ) -> None:
         self._redis = redis
         self._put: Any = redis.register_script(_PUT)

@@ -60,6 +60,7 @@ class AgentFacts:
     overdue: bool
     gone: bool
     refused: bool
+    wanted: int
     now: float
 
     @property
@@ -69,10 +70,6 @@ class AgentFacts:
     @property
     def uid(self) -> str:
         return self.agent.metadata.uid
-
-    @property
-    def wanted(self) -> int:
-        return 0 if self.deleting or self.refused else self.agent.spec.replicas
 
     @property
     def seen(self) -> dict[str, Seen]:
@@ -160,6 +157,7 @@ class Gatherer:
             overdue=overdue,
             gone=deleting and (overdue or not _alive(pods)),
             refused=refused,
+            wanted=wanted,
             now=now,
         )
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from callfleet_agent.app.errors import SettingsError
-from callfleet_agent.app.platform import PlatformSettings
+from callfleet_agent.app.platform_settings import PlatformSettings
 from callfleet_agent.banking import OAuthSettings
 from callfleet_agent.pipeline.settings import WorkerSettings
 from callfleet_operator.model import load_voice_agent

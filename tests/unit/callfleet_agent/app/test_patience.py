@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+from callfleet_agent.app.answerer import RECORDING_S
 from callfleet_agent.app.patience import Patience
-from callfleet_agent.app.platform import PlatformSettings
+from callfleet_agent.app.platform_settings import PlatformSettings
 from callfleet_agent.app.platform_speech import one_model
 from callfleet_agent.banking import HttpBankSettings
 from callfleet_agent.chain import Limits
 from callfleet_agent.pipeline.settings import WorkerSettings
+from callfleet_agent.pipeline.transcriber_sphinx import ANSWER_LIMIT_S
+from callfleet_agent.services.limits import LIMIT_S
 from callfleet_agent.storage.database import DatabaseSettings
 
 
@@ -23,7 +26,9 @@ def test_by_itself_it_waits_as_long_as_each_part_would() -> None:
     given = settings()
     assert given.bank == HttpBankSettings(url="http://bank")
     assert given.database == DatabaseSettings(url="postgresql://db")
-    assert given.patience.decoder_s == WorkerSettings().decoder_s
+    assert given.patience.decoder_s == WorkerSettings().decoder_s == ANSWER_LIMIT_S
+    assert given.patience.redis_s == LIMIT_S
+    assert given.patience.recording_s == RECORDING_S
 
 
 def test_it_waits_as_long_as_it_is_told() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from callfleet_agent.app.platform import PlatformSettings
+from callfleet_agent.app.platform_settings import PlatformSettings
 from callfleet_agent.dialog import DialogSettings, Method
 
 

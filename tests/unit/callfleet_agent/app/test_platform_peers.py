@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from callfleet_agent.app.errors import SettingsError
-from callfleet_agent.app.platform import PlatformSettings
+from callfleet_agent.app.platform_settings import PlatformSettings
 from callfleet_agent.app.replicas import among_replicas
 from callfleet_agent.services.connector import ConnectorService
 from callfleet_agent.services.ownership import own_host

@@ -158,7 +158,8 @@ Examples:
 )
 def platform(wait_seconds: float, **options: object) -> None:
     """Serve ROLEs over gRPC until SIGTERM; requests in progress end before the process does."""
-    from callfleet_agent.app.platform import PlatformSettings, run_platform
+    from callfleet_agent.app.platform import run_platform
+    from callfleet_agent.app.platform_settings import PlatformSettings
 
     with explained():
         settings = PlatformSettings(**options)  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from callfleet_agent.app.cli.platform import wait_for
-from callfleet_agent.app.platform import PlatformSettings
+from callfleet_agent.app.platform_settings import PlatformSettings
 from callfleet_agent.services.bucket import Limit
 from command_lines import parameters
 
